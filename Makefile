@@ -1,0 +1,66 @@
+# Every target does its own set-up; `make help` lists them.
+SHELL := /bin/bash
+UV := .tools/bin/uv
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
+# sam, moto and TensorFlow talk to nobody during set-up and tests
+export SAM_CLI_TELEMETRY := 0
+# functions that share their code share one build folder
+export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
+export TF_CPP_MIN_LOG_LEVEL := 2
+
+.PHONY: help setup demo test lint unit build images lock format clean
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
+
+$(UV):
+	@echo "modeldrop: fetching uv with pip (once)"
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv
+
+.venv/.ready: $(UV) functions/requirements.txt requirements/dev.txt pyproject.toml .python-version
+	@$(UV) python find 3.13 >/dev/null 2>&1 || $(UV) python install 3.13 || { \
+	  echo "modeldrop needs Python 3.13 (the Lambda runtime): uv could not find or download it. Install python3.13, or set UV_PYTHON_INSTALL_MIRROR, and run make again." >&2; exit 1; }
+	@test -x $(BIN)/python || $(UV) venv --quiet --python 3.13 .venv
+	@echo "modeldrop: installing the locked packages into .venv"
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.ready  ## uv, .venv and every locked package
+
+demo: setup      ## the main job on this machine: four drops, one roll back, one refusal
+	@$(BIN)/modeldrop local demo $(DEMO_ARGS)
+
+test: setup lint  ## every gate and every test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup      ## ruff, mypy, cfn-lint, statelint
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m scripts.lint
+
+unit: setup      ## the tests that need no cloud
+	@$(BIN)/python -m pytest tests/unit tests/contract
+
+build: setup     ## sam build
+	@$(BIN)/sam build
+
+format: setup    ## ruff format and the fixes it is sure of
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+IMAGES := .tools/images
+images: setup    ## write the table of serving images again, from the SDK's own data
+	@$(UV) venv --quiet --clear --python 3.13 $(IMAGES) && $(UV) pip sync --quiet --python $(IMAGES)/bin/python --require-hashes requirements/images.txt
+	@$(IMAGES)/bin/python -m scripts.make_image_table
+
+LOCK := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 --no-annotate --no-header
+lock: $(UV)      ## compile the requirement files again (no index host is written)
+	@cat functions/requirements.in requirements/dev.in | grep -v '^-r' | $(LOCK) - | grep -oE '^[a-zA-Z0-9._-]+==[^ ]+' > .tools/constraints.txt
+	@$(LOCK) --constraints .tools/constraints.txt functions/requirements.in -o functions/requirements.txt
+	@$(LOCK) requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) requirements/images.in -o requirements/images.txt
+
+clean:           ## remove what set-up and builds made
+	@rm -rf .venv .tools .aws-sam .localcloud

@@ -1,0 +1,1 @@
+"""The `modeldrop` command."""

@@ -1,0 +1,26 @@
+"""Put a policy and a model into the upload bucket, and know the id of the release they will be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.account import Stack
+from cli.failures import USAGE, CommandError
+from modeldrop.errors import RejectedError
+from modeldrop.release.upload import ARTIFACT_NAME, Upload, destination, policy_key, release_id
+
+
+def drop_model(stack: Stack, file: Path, endpoint: str, *, label: str = "", policy: bytes | None = None) -> str:
+    """Upload, the policy first, since a release is pinned to the policy it finds; the release id."""
+    key = "/".join(part for part in (endpoint, label, ARTIFACT_NAME) if part)
+    try:
+        destination(key)
+    except RejectedError as error:
+        raise CommandError(str(error), status=USAGE) from None
+    s3 = stack.account.client("s3")
+    if policy is not None:
+        s3.put_object(Bucket=stack.upload_bucket, Key=policy_key(endpoint), Body=policy, ContentType="application/yaml")
+    s3.upload_file(str(file), stack.upload_bucket, key)
+    head = s3.head_object(Bucket=stack.upload_bucket, Key=key)
+    size = int(head["ContentLength"])
+    return release_id(Upload(stack.upload_bucket, key, head["VersionId"], head["LastModified"], "", size), endpoint)

@@ -1,0 +1,1 @@
+"""model.tar.gz and SavedModel checks: streaming, without TensorFlow."""

@@ -1,0 +1,163 @@
+"""Golden requests: stored requests with the answers they must get, and the comparison of an answer with them.
+
+They travel in the archive as `<version>/assets.extra/golden.jsonl`, where TF Serving ignores them: one JSON object a
+line, `{"request": ..., "response": ..., "rtol": 1e-3, "atol": 1e-5}`, the tolerances optional.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from modeldrop.errors import ArtifactRejectedError, Problem
+
+# float32 on another CPU or GPU differs in the last digits; shared facts on TensorFlow give these as a start
+DEFAULT_RTOL = 1e-3
+DEFAULT_ATOL = 1e-5
+MAX_GOLDEN_REQUESTS = 100
+MAX_GOLDEN_BYTES = 1024 * 1024
+MAX_NESTING = 64
+
+
+@dataclass(frozen=True)
+class GoldenRequest:
+    """A TF Serving JSON request body, the body it must be answered with, and how far numbers may differ."""
+
+    request: dict[str, Any]
+    response: dict[str, Any]
+    rtol: float = DEFAULT_RTOL
+    atol: float = DEFAULT_ATOL
+
+
+def parse_golden(text: bytes) -> tuple[GoldenRequest, ...]:
+    """Read golden.jsonl; ArtifactRejectedError names every line that is wrong. Blank lines are skipped."""
+    if len(text) > MAX_GOLDEN_BYTES:
+        raise ArtifactRejectedError([_problem(f"{len(text)} bytes, at most {MAX_GOLDEN_BYTES} are read", "the file")])
+    requests: list[GoldenRequest] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            requests.append(_request(line))
+        except ValueError as error:
+            problems.append(_problem(f"{error}"[:200], f"line {number}"))
+    if len(requests) > MAX_GOLDEN_REQUESTS:
+        problems.append(_problem(f"{len(requests)} requests, at most {MAX_GOLDEN_REQUESTS} are sent", "the file"))
+    if not requests and not problems:
+        problems.append(_problem("no request in it", "the file"))
+    if problems:
+        raise ArtifactRejectedError(problems[:20])
+    return tuple(requests)
+
+
+def answers_match(expected: Any, found: Any, rtol: float = DEFAULT_RTOL, atol: float = DEFAULT_ATOL) -> str | None:
+    """None when `found` is the same answer, numbers within atol + rtol x |expected|; else the first difference."""
+    return _difference(expected, found, rtol, atol, "the answer")
+
+
+def _request(line: bytes) -> GoldenRequest:
+    try:
+        document = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    unknown = sorted(set(document) - {"request", "response", "rtol", "atol"})
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]!a:.60}; known: request, response, rtol, atol")
+    for name in ("request", "response"):
+        if not isinstance(document.get(name), dict):
+            raise ValueError(f"{name} must be a JSON object")
+        if _depth(document[name]) > MAX_NESTING:
+            raise ValueError(f"{name} is nested deeper than {MAX_NESTING}")
+    return GoldenRequest(
+        document["request"],
+        document["response"],
+        _tolerance(document, "rtol", DEFAULT_RTOL),
+        _tolerance(document, "atol", DEFAULT_ATOL),
+    )
+
+
+def _tolerance(document: dict[str, Any], name: str, default: float) -> float:
+    value = document.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
+        raise ValueError(f"{name} is {value!a:.40}; allowed: a number from 0 on")
+    return float(value)
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, without recursion, since a golden file may try to exhaust it."""
+    deepest, todo = 0, [(value, 1)]
+    while todo:
+        item, depth = todo.pop()
+        deepest = max(deepest, depth)
+        children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        todo.extend((child, depth + 1) for child in children)
+    return deepest
+
+
+def _problem(what: str, where: str) -> Problem:
+    fix = 'Write one {"request": {...}, "response": {...}} a line.'
+    return Problem("GOLDEN_INVALID", f"golden.jsonl: {what}", where, fix)
+
+
+def _difference(expected: Any, found: Any, rtol: float, atol: float, path: str) -> str | None:
+    if _is_number(expected) and _is_number(found):
+        return _number_difference(expected, found, rtol, atol, path)
+    if type(expected) is not type(found):
+        return f"{path} is {_shown(found)}, expected {_shown(expected)}"
+    if isinstance(expected, dict):
+        return _object_difference(expected, found, rtol, atol, path)
+    if isinstance(expected, list):
+        if len(expected) != len(found):
+            return f"{path} has {len(found)} items, expected {len(expected)}"
+        pairs = enumerate(zip(expected, found, strict=True))
+        differences = (_difference(e, f, rtol, atol, f"{path}[{index}]") for index, (e, f) in pairs)
+        return next((difference for difference in differences if difference), None)
+    return None if expected == found else f"{path} is {_shown(found)}, expected {_shown(expected)}"
+
+
+def _object_difference(
+    expected: dict[str, Any], found: dict[str, Any], rtol: float, atol: float, path: str
+) -> str | None:
+    for name in expected:
+        if name not in found:
+            return f"{path} lacks {_shown(name)}"
+        difference = _difference(expected[name], found[name], rtol, atol, f"{path}.{name}")
+        if difference:
+            return difference
+    extra = next((name for name in found if name not in expected), None)
+    return None if extra is None else f"{path} has {_shown(extra)}, which was not expected"
+
+
+def _number_difference(expected: float, found: float, rtol: float, atol: float, path: str) -> str | None:
+    wanted, got = _as_float(expected), _as_float(found)
+    if expected == found or (math.isnan(wanted) and math.isnan(got)):
+        return None
+    if math.isfinite(wanted) and math.isfinite(got):
+        allowed = atol + rtol * abs(wanted)
+        if abs(wanted - got) <= allowed:
+            return None
+        return f"{path} is {got:.6g}, expected {wanted:.6g} within {allowed:.3g}"
+    return f"{path} is {got}, expected {wanted}"
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a JSON integer has no limit
+        return math.inf if value > 0 else -math.inf
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,81 @@
+"""Which operations of a graph are refused, and why: a denylist today; an allowlist joins it in `refusal`.
+
+The names are registered operations of TensorFlow 2.20. An operation that TF Serving does not have fails at load.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _all(code: str, what: str, names: str) -> dict[str, tuple[str, str]]:
+    return dict.fromkeys(names.split(), (code, what))
+
+
+# These run at load or in saving only, where the SaverDef names them; anywhere else a request could name any path.
+SAVE_OPERATIONS = frozenset(
+    ["Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints", "ShardedFilename", "ShardedFilespec"]
+)
+RESTORE_OPERATIONS = frozenset(["Restore", "RestoreSlice", "RestoreV2"])
+CHECKPOINT_OPERATIONS = SAVE_OPERATIONS | RESTORE_OPERATIONS
+
+VARIABLE_OPERATIONS = frozenset(["Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"])
+TABLE_FILE_OPERATIONS = frozenset(["InitializeTableFromTextFile", "InitializeTableFromTextFileV2"])
+
+_DENIED: dict[str, tuple[str, str]] = {
+    **_all("OP_FILES", "reads a file", "ReadFile WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2"),
+    **_all("OP_FILES", "reads a file", "TFRecordReader TFRecordReaderV2 FixedLengthRecordReader LMDBReader"),
+    **_all(
+        "OP_FILES", "reads a file", "FixedLengthRecordReaderV2 RecordInput LoadAndRemapMatrix GenerateVocabRemapping"
+    ),
+    **_all("OP_FILES", "reads files as a dataset", "TextLineDataset TFRecordDataset TFRecordDatasetV2 LMDBDataset"),
+    **_all("OP_FILES", "reads files as a dataset", "FixedLengthRecordDataset FixedLengthRecordDatasetV2 CSVDataset"),
+    **_all("OP_FILES", "reads files as a dataset", "CSVDatasetV2 SqlDataset LoadDataset SnapshotDatasetReader"),
+    **_all("OP_FILES", "reads files as a dataset", "ExperimentalCSVDataset ExperimentalSqlDataset"),
+    **_all(
+        "OP_FILES",
+        "reads files as a dataset",
+        "ExperimentalLMDBDataset SnapshotNestedDatasetReader ListSnapshotChunksDataset",
+    ),
+    **_all("OP_FILES", "lists files", "MatchingFiles MatchingFilesDataset ExperimentalMatchingFilesDataset"),
+    **_all("OP_FILES", "writes a file", "WriteFile CacheDataset CacheDatasetV2 SaveDataset SaveDatasetV2"),
+    **_all("OP_FILES", "writes a file", "SnapshotDataset SnapshotDatasetV2 SnapshotChunkDataset DatasetToTFRecord"),
+    **_all("OP_FILES", "writes a file", "ExperimentalDatasetToTFRecord CreateSummaryFileWriter CreateSummaryDbWriter"),
+    **_all("OP_FILES", "writes a file", "DistributedSave"),
+    **_all("OP_FILES", "writes a summary", "WriteSummary WriteScalarSummary WriteHistogramSummary WriteImageSummary"),
+    **_all("OP_FILES", "writes a summary", "WriteAudioSummary WriteGraphSummary WriteRawProtoSummary ImportEvent"),
+    **_all("OP_FILES", "writes a summary", "StatsAggregatorSetSummaryWriter"),
+    **_all("OP_CODE", "runs Python", "PyFunc PyFuncStateless EagerPyFunc"),
+    **_all("OP_CODE", "calls native code by name", "XlaCustomCall XlaCustomCallV2"),
+    **_all("OP_CODE", "stops the server", "Abort"),
+    **_all("OP_GRAPH", "loads a graph from data", "DatasetFromGraph DeserializeIterator"),
+    **_all("OP_GRAPH", "hands a graph to another server", "RegisterDataset RegisterDatasetV2"),
+    **_all("OP_NETWORK", "talks to another server", "DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3"),
+    **_all("OP_NETWORK", "talks to another server", "DataServiceDatasetV4 RemoteCall RpcCall RpcServer RpcClient"),
+    **_all("OP_NETWORK", "sends tensors to a URL", "DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount"),
+    **_all("OP_NETWORK", "sends tensors to a URL", "DebugNumericSummary DebugNumericSummaryV2"),
+    **_all("OP_NETWORK", "configures storage", "FileSystemSetConfiguration"),
+}
+
+
+def refusal(operation: str, attributes: Any) -> tuple[str, str] | None:
+    """(code, what it does) where the operation is refused wherever it stands; None where it is not.
+
+    attributes: the node's attr map. Checkpoint and table operations depend on the rest of the graph: see graph.py.
+    """
+    denied = _DENIED.get(operation)
+    if denied is not None:
+        return denied
+    if operation == "PrintV2" and _text(attributes, "output_stream").startswith("file:"):
+        return "OP_FILES", "prints into a file"
+    if operation == "FixedUnigramCandidateSampler" and _text(attributes, "vocab_file"):
+        return "OP_FILES", "reads a file"
+    if operation in ("DecodeProtoV2", "EncodeProto"):
+        source = _text(attributes, "descriptor_source")
+        if source not in ("", "local://") and not source.startswith("bytes://"):
+            return "OP_FILES", "reads descriptors from a file"
+    return None
+
+
+def _text(attributes: Any, name: str) -> str:
+    return attributes[name].s.decode("utf-8", "replace") if name in attributes else ""

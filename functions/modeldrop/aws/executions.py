@@ -1,0 +1,32 @@
+"""Executions of the state machine."""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError
+
+from modeldrop.aws import clients
+from modeldrop.aws.failures import code
+
+
+def start_once(state_machine_arn: str, name: str, payload: str) -> None:
+    """Start the execution of this name; one that runs or has run already is left alone."""
+    try:
+        clients.stepfunctions().start_execution(stateMachineArn=state_machine_arn, name=name, input=payload)
+    except ClientError as error:
+        if code(error) != "ExecutionAlreadyExists":
+            raise
+
+
+def is_running(execution_arn: str) -> bool:
+    """Say whether an execution is still running; one that Step Functions no longer knows is not."""
+    try:
+        return clients.stepfunctions().describe_execution(executionArn=execution_arn)["status"] == "RUNNING"
+    except ClientError as error:
+        if code(error) == "ExecutionDoesNotExist":
+            return False
+        raise
+
+
+def arn(state_machine_arn: str, name: str) -> str:
+    """Return the ARN of the execution of this name."""
+    return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"

@@ -1,0 +1,138 @@
+"""Counts and rates from CloudWatch: what AWS/SageMaker metrics say of one fleet or of the whole endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from modeldrop.aws import clients
+from modeldrop.judge.bins import Counts
+
+NAMESPACE = "AWS/SageMaker"
+VARIANT = "AllTraffic"
+
+Series = dict[datetime, float]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose metrics: the whole production variant, or with a config only the fleet of that config."""
+
+    endpoint: str
+    config: str = ""
+
+    @property
+    def dimensions(self) -> list[dict[str, str]]:
+        """Return the metric's dimensions; EndpointConfigName tells green from blue (deployment guardrails guide)."""
+        named = {"EndpointName": self.endpoint, "VariantName": VARIANT}
+        if self.config:
+            named["EndpointConfigName"] = self.config
+        return [{"Name": name, "Value": value} for name, value in named.items()]
+
+
+def counts(
+    scopes: Mapping[str, Scope], start: datetime, end: datetime, period_seconds: int, slow_ms: float | None
+) -> dict[str, dict[datetime, Counts]]:
+    """Return, by scope and by period start, requests, errors and slow requests; a period without data is absent.
+
+    errors is the greater of model errors and 5XX, since counts do not tell their union; a period that has invocations
+    but neither error metric is absent too, for it is not known to be good. slow is None where latency counts are
+    missing.
+    """
+    stats = {
+        "requests": ("Invocations", "Sum"),
+        "model": ("InvocationModelErrors", "Sum"),
+        "server": ("Invocation5XXErrors", "Sum"),
+    }
+    if slow_ms is not None:
+        # ModelLatency is in microseconds; TC counts the requests at or under the limit
+        stats |= {"timed": ("ModelLatency", "SampleCount"), "quick": ("ModelLatency", f"TC(:{slow_ms * 1000:.0f})")}
+    wanted = {f"{scope}_{stat}": (scopes[scope], *stats[stat]) for scope in scopes for stat in stats}
+    series = _read(wanted, start, end, period_seconds)
+    return {
+        scope: _fleet({stat: series[f"{scope}_{stat}"] for stat in stats}, with_slow=slow_ms is not None)
+        for scope in scopes
+    }
+
+
+@dataclass(frozen=True)
+class LastHour:
+    """The endpoint's last hour: requests and errors, p95 of the model's latency, and the busiest minute's rate."""
+
+    requests: int
+    errors: int
+    p95_ms: float | None
+    peak_per_second: float | None
+
+
+def last_hour(endpoint: str, now: datetime) -> LastHour:
+    """Read what the live model did in the hour before a release; days of minutes give the peak."""
+    scope = Scope(endpoint)
+    start = now - timedelta(hours=1)
+    wanted = {
+        "requests": (scope, "Invocations", "Sum"),
+        "model": (scope, "InvocationModelErrors", "Sum"),
+        "server": (scope, "Invocation5XXErrors", "Sum"),
+        "p95": (scope, "ModelLatency", "p95"),
+    }
+    hour = _read(wanted, start, now, 3600)
+    minutes = _read({"busy": (scope, "Invocations", "Sum")}, now - timedelta(days=3), now, 60)["busy"]
+    p95 = max(hour["p95"].values(), default=None)
+    return LastHour(
+        requests=int(sum(hour["requests"].values())),
+        errors=int(max(sum(hour["model"].values()), sum(hour["server"].values()))),
+        p95_ms=p95 / 1000 if p95 is not None else None,
+        peak_per_second=max(minutes.values()) / 60 if minutes else None,
+    )
+
+
+def publish(
+    namespace: str, endpoint: str, release: str, values: Mapping[str, float], moments: Sequence[datetime]
+) -> None:
+    """Publish our own metrics of a release, once for each moment, in high resolution so that 10 s alarms read them."""
+    dimensions = [{"Name": "Endpoint", "Value": endpoint}, {"Name": "Release", "Value": release}]
+    data: Any = [
+        {"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Value": value, "StorageResolution": 1}
+        for name, value in values.items()
+        for at in moments
+    ]
+    clients.cloudwatch().put_metric_data(Namespace=namespace, MetricData=data)
+
+
+def _fleet(series: Mapping[str, Series], *, with_slow: bool) -> dict[datetime, Counts]:
+    found = {}
+    for start, requests in series["requests"].items():
+        errors = [series[name][start] for name in ("model", "server") if start in series[name]]
+        if not errors:
+            continue
+        slow = None
+        if with_slow and start in series["timed"] and start in series["quick"]:
+            slow = max(0, round(series["timed"][start] - series["quick"][start]))
+        found[start] = Counts(round(requests), round(max(errors)), slow)
+    return found
+
+
+def _read(
+    wanted: Mapping[str, tuple[Scope, str, str]], start: datetime, end: datetime, period_seconds: int
+) -> dict[str, Series]:
+    queries: Any = [
+        {
+            "Id": name,
+            "MetricStat": {
+                "Metric": {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": scope.dimensions},
+                "Period": period_seconds,
+                "Stat": stat,
+            },
+        }
+        for name, (scope, metric, stat) in wanted.items()
+    ]
+    pages: Iterable[Any] = clients.cloudwatch().get_paginator("get_metric_data").paginate(
+        MetricDataQueries=queries, StartTime=start, EndTime=end
+    )  # fmt: skip
+    series: dict[str, Series] = {name: {} for name in wanted}
+    for page in pages:
+        for result in page["MetricDataResults"]:
+            series[result["Id"]].update(zip(result["Timestamps"], result["Values"], strict=True))
+    return series

@@ -1,0 +1,23 @@
+"""Service Quotas: how many instances of a type the account may have in endpoints."""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError
+
+from modeldrop.aws import clients
+from modeldrop.aws.failures import code
+
+
+def endpoint_instances(instance_type: str) -> int | None:
+    """Return the quota "<type> for endpoint usage"; None when it cannot be known, which is not a refusal."""
+    wanted = f"{instance_type} for endpoint usage"
+    try:
+        for page in clients.service_quotas().get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker"):
+            for quota in page["Quotas"]:
+                if quota["QuotaName"] == wanted:
+                    return int(quota["Value"])
+    except ClientError as error:
+        # an account may forbid the look; the update itself will say what is missing
+        if code(error) not in ("AccessDeniedException", "NoSuchResourceException"):
+            raise
+    return None

@@ -1,0 +1,95 @@
+"""The evidence card as JSON: what happened to a release and why, in a stable schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modeldrop.evidence.plain import plain
+from modeldrop.release.outcome import Ending
+from modeldrop.release.record import ReleaseRecord
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What users met on green: requests it answered, and how many of them failed."""
+
+    green_requests: int
+    failed_requests: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an ending leaves behind. live, previous: release ids or empty. report_url: of the HTML card, or empty."""
+
+    finished_at: str
+    live: str
+    previous: str
+    live_unchanged: bool
+    report_url: str
+    harm: Harm
+
+
+def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> dict[str, Any]:
+    """Return evidence.json (schema 1): keys may be added, never taken away or given another meaning.
+
+    Every text that came from a key, a tag, a policy or AWS is stripped of control and bidi characters and capped.
+    `verdict` and `policy` are as the judge (judge.verdict) and the policy (policy.wire) wrote them, {} where there was
+    none. Times are ISO 8601 UTC, "" where the release did not come so far.
+    problems: {code, what, where, fix}. timeline: [time, phase] as first seen. alarms: {name, at, reason} of those that
+    fired. canary_started: green first kept traffic. rolling_back_since: SageMaker was first seen rolling back. harm:
+    {green_requests, failed_requests} as users met them. metrics_every: seconds of a bin.
+    """
+    rollout = record.rollout
+    passage = rollout.get("passage", {})
+    return {
+        "schema": SCHEMA,
+        "endpoint": plain(record.endpoint),
+        "release": plain(record.release),
+        "label": plain(record.label),
+        "outcome": ending.outcome,
+        "reasons": [plain(reason, 600) for reason in ending.reasons],
+        "problems": [{name: plain(text, 400) for name, text in problem.items()} for problem in record.problems],
+        "artifact": _artifact(record),
+        "strategy": record.plan.get("strategy", ""),
+        "canary_instances": record.plan.get("canary_instances", 0),
+        "instance_count": record.plan.get("instance_count", 0),
+        "notes": [plain(note, 300) for note in record.plan.get("notes", ())],
+        "policy": record.policy,
+        "verdict": record.verdict,
+        "slow_ms": record.plan.get("slow_ms"),
+        "metrics_every": record.plan.get("metrics_every"),
+        "first_release": bool(record.plan.get("first_release", False)),
+        "canary_started": (passage.get("bakes") or [""])[0],
+        "rolling_back_since": passage.get("rolling_back_since") or "",
+        "timeline": [[plain(at), plain(what)] for at, what in rollout.get("timeline", ())],
+        "alarms": [_alarm(alarm) for alarm in rollout.get("alarms_fired", ())],
+        "harm": vars(around.harm),
+        "live": plain(around.live),
+        "previous": plain(around.previous),
+        "live_unchanged": around.live_unchanged,
+        "aborted_by": plain(record.abort_requested_by),
+        "uploaded_at": record.uploaded_at,
+        "started_at": rollout.get("started_at", ""),
+        "finished_at": around.finished_at,
+        "report_url": around.report_url,
+    }
+
+
+def _artifact(record: ReleaseRecord) -> dict[str, Any]:
+    known = {name: record.artifact.get(name) for name in ("sha256", "tensorflow_version", "golden_requests")}
+    warnings: Sequence[str] = record.artifact.get("warnings", ())
+    source = plain(f"s3://{record.bucket}/{record.key}", 300)
+    return {
+        **known,
+        "source": source,
+        "size_bytes": record.size_bytes,
+        "warnings": [plain(one, 300) for one in warnings],
+    }
+
+
+def _alarm(alarm: Mapping[str, str]) -> dict[str, str]:
+    return {name: plain(alarm[name], 300) for name in ("name", "at", "reason")}

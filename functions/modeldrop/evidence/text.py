@@ -1,0 +1,194 @@
+"""The evidence card as a message: a subject that says it all, and lines a person can act on in one minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from modeldrop.evidence.plain import plain
+
+# SNS: ASCII, under 100 characters
+MAX_SUBJECT = 99
+MAX_PROBLEMS_SHOWN = 12
+MAX_LINE = 700
+MAX_NOTES_SHOWN = 6
+
+WORDS = {
+    "promoted": "PROMOTED",
+    "created": "CREATED",
+    "rolled_back": "ROLLED BACK",
+    "rejected": "REJECTED",
+    "superseded": "SUPERSEDED",
+    "parked": "PARKED",
+    "aborted": "ABORTED",
+    "failed": "FAILED",
+}
+SEVERITY = {
+    "promoted": "info",
+    "created": "info",
+    "superseded": "info",
+    "rejected": "warning",
+    "parked": "warning",
+    "aborted": "warning",
+    "rolled_back": "high",
+    "failed": "critical",
+}
+NEXT = {
+    "promoted": "nothing; modeldrop rollback {endpoint} brings the previous release back, which takes minutes",
+    "created": "send it requests: InvokeEndpoint, or the API",
+    "rejected": "fix what is listed and drop again",
+    "superseded": "nothing; the newer release has its own message",
+    "parked": "ask for capacity or quota, then drop the same artifact again",
+    "aborted": "drop again when it is ready",
+    "failed": "modeldrop show {release} ; look at what is left in place, then drop again",
+}
+NEXT_AFTER_ROLL_BACK = {
+    "verdict": "modeldrop show {release} ; fix and drop again",
+    "slo": "modeldrop show {release} ; fix the model, or the slo in rollout.yaml, and drop again",
+    "dead_man": "find out why nobody judged: modeldrop show {release} ; the model may be good, drop it again",
+    "unknown": "modeldrop show {release} ; look at the endpoint's events and logs, then drop again",
+}
+Cause = Literal["verdict", "slo", "dead_man", "unknown"]
+
+
+def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
+    """Return subject (ASCII, under 100 characters) and body of the outcome's one message."""
+    told = plain(f"modeldrop {WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}", MAX_SUBJECT)
+    # what ASCII lacks becomes one question mark, so that the length stays
+    subject = told.encode("ascii", "replace").decode()
+    lines = [
+        ("", subject),
+        ("Release", f"{card['release']}{_origin(card)}"),
+        *_why(card, subject),
+        *_rollout(card),
+        ("Live", _live(card)),
+        *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),
+        *([("Report", card["report_url"])] if card["report_url"] else []),
+        ("Next", next_step(card)),
+    ]
+    body = "".join(f"{f'{name:<10}' if name else ''}{plain(text, MAX_LINE)}\n" for name, text in lines)
+    return subject, body
+
+
+def headline(card: Mapping[str, Any]) -> str:
+    """Say the outcome's reason in a few words."""
+    match card["outcome"]:
+        case "rolled_back":
+            return _roll_back_headline(card)
+        case "rejected" if card["problems"]:
+            more = len(card["problems"]) - 1
+            return f"{card['problems'][0]['what']}{f' (and {more} more)' if more else ''}"
+        case "promoted":
+            harm = card["harm"]
+            served = f", {harm['failed_requests']} of its {harm['green_requests']} requests failed"
+            return f"all traffic is on the new model{served if harm['green_requests'] else ''}"
+        case _:
+            return card["reasons"][0] if card["reasons"] else "no reason was given"
+
+
+def cause_of_roll_back(card: Mapping[str, Any]) -> Cause:
+    """Say which sensor rolled back: the judge, a ceiling of the policy, or the silence of the judge."""
+    names = [alarm["name"] for alarm in card["alarms"]]
+    if any(name.endswith("-verdict") for name in names):
+        return "verdict"
+    if any(name.endswith("-heartbeat") for name in names):
+        return "dead_man"
+    return "slo" if names else "unknown"
+
+
+def next_step(card: Mapping[str, Any]) -> str:
+    """Say what a person does now."""
+    after = NEXT_AFTER_ROLL_BACK[cause_of_roll_back(card)] if card["outcome"] == "rolled_back" else None
+    return (after or NEXT[card["outcome"]]).format(release=card["release"], endpoint=card["endpoint"])
+
+
+def verdict_line(card: Mapping[str, Any]) -> str:
+    """Say the verdict, when it fell, on which share of the fleet, and the counts it rests on."""
+    verdict = card["verdict"]
+    when = f" at {verdict['decided_after_seconds']} s" if verdict["decided_after_seconds"] is not None else ""
+    size = card["canary_instances"]
+    share = f" on {size} of {card['instance_count']} instances" if size else ""
+    told = verdict["reasons"][1:] if verdict["outcome"] == "bad" else verdict["reasons"]
+    return f"{verdict['outcome']}{when}{share}: {'; '.join(told)}"
+
+
+def clock(text: str) -> str:
+    """Return the time of day of an ISO moment, UTC."""
+    return f"{datetime.fromisoformat(text):%H:%M:%S}"
+
+
+def _roll_back_headline(card: Mapping[str, Any]) -> str:
+    verdict = card["verdict"]
+    cause = cause_of_roll_back(card)
+    if cause == "verdict" and verdict.get("outcome") in ("bad", "blind"):
+        return str(verdict["reasons"][0])
+    if cause == "dead_man":
+        return "nobody was judging, the dead-man alarm fired"
+    if cause == "slo":
+        kinds = sorted({alarm["name"].removeprefix(f"{card['release']}-") for alarm in card["alarms"]})
+        return f"green broke its slo ({', '.join(kinds)})"
+    return card["reasons"][0] if card["reasons"] else "SageMaker gave no reason"
+
+
+def _origin(card: Mapping[str, Any]) -> str:
+    known = []
+    if card["artifact"]["sha256"]:
+        known.append(f"artifact sha256 {card['artifact']['sha256'][:12]}...")
+    if card["label"]:
+        known.append(f"label {card['label']}")
+    return f"  ({', '.join(known)})" if known else ""
+
+
+def _why(card: Mapping[str, Any], subject: str) -> list[tuple[str, str]]:
+    """Return the problems with their fixes, or else the reasons that neither subject nor verdict tells already."""
+    if card["problems"]:
+        return _problems(card)
+    if card["outcome"] == "rolled_back" and card["verdict"] and cause_of_roll_back(card) == "verdict":
+        told = "; ".join(card["verdict"]["reasons"])
+        return [("Why", one) for one in card["reasons"] if one and one not in told and told not in one]
+    return [("Why", one) for one in card["reasons"] if one and one not in subject]
+
+
+def _problems(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    for problem in card["problems"][:MAX_PROBLEMS_SHOWN]:
+        where = f" ({problem['where']})" if problem.get("where") else ""
+        lines.append(("Problem", f"{problem['code']}: {problem['what']}{where}"))
+        if problem.get("fix"):
+            lines.append(("  fix", problem["fix"]))
+    hidden = len(card["problems"]) - MAX_PROBLEMS_SHOWN
+    return lines + ([("", f"{'':<10}and {hidden} more: see the report")] if hidden > 0 else [])
+
+
+def _rollout(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not card["started_at"] or card["first_release"]:
+        return []
+    lines = []
+    if card["verdict"]:
+        lines.append(("Verdict", verdict_line(card)))
+    if card["outcome"] in ("rolled_back", "aborted"):
+        lines.append(("Rollback", _roll_back(card)))
+    harm = card["harm"]
+    if harm["green_requests"]:
+        noun = "request" if harm["failed_requests"] == 1 else "requests"
+        lines.append(
+            ("Harm", f"{harm['failed_requests']} failed {noun} reached users, of {harm['green_requests']} on green")
+        )
+    else:
+        lines.append(("Harm", "no request of a user was counted on green"))
+    return lines
+
+
+def _roll_back(card: Mapping[str, Any]) -> str:
+    parts = [f"alarm {alarm['name']} fired {clock(alarm['at'])}" for alarm in card["alarms"]]
+    if card["rolling_back_since"]:
+        parts.append(f"rolling back since {clock(card['rolling_back_since'])}")
+    ended = f"the old model is alone again by {clock(card['finished_at'])}" if card["finished_at"] else ""
+    return "; ".join([*(parts or ["no alarm of ours fired"]), ended] if ended else parts)
+
+
+def _live(card: Mapping[str, Any]) -> str:
+    if not card["live"]:
+        return "nothing is live on this endpoint"
+    return f"{card['live']}{' (unchanged)' if card['live_unchanged'] else ''}"

@@ -1,0 +1,1 @@
+"""One Lambda a file: parse, read, decide in the core, act, return."""

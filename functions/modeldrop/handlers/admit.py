@@ -1,0 +1,96 @@
+"""Admit: one S3 event becomes one release and one execution of the state machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from modeldrop.aws import executions, objects
+from modeldrop.aws.releases import ReleaseTable
+from modeldrop.clock import iso, now
+from modeldrop.errors import Problem, RejectedError
+from modeldrop.observability import entry, logger
+from modeldrop.release import upload as uploads
+from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.upload import Upload
+from modeldrop.settings import settings
+
+
+@entry
+def handler(event: dict[str, Any]) -> dict[str, Any]:
+    """Take an EventBridge `Object Created` event; answer with the release, and whether this event made it."""
+    return admit(read_upload(event["detail"]))
+
+
+def admit(upload: Upload) -> dict[str, Any]:
+    """Make the release of an upload, once, and start its execution, once."""
+    table = ReleaseTable(settings().release_table)
+    record = admission(upload, table)
+    created = table.create(record)
+    if not created:
+        logger.info("duplicate event", extra={"release": record.release})
+    # started for a duplicate too: the first event's function may have died between the two calls
+    executions.start_once(settings().state_machine_arn, record.release, json.dumps(execution_input(record)))
+    return {"endpoint": record.endpoint, "release": record.release, "created": created}
+
+
+def read_upload(detail: dict[str, Any]) -> Upload:
+    """Pin the version that the event names."""
+    bucket, key = detail["bucket"]["name"], detail["object"]["key"]
+    version = detail["object"].get("version-id", "")
+    head = objects.head(bucket, key, version)
+    modified: datetime = head["LastModified"]
+    sequencer = detail["object"].get("sequencer", "")
+    return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]))
+
+
+def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
+    """Make the record of an upload; one that can't become a release carries its problems from the start."""
+    endpoint, label, superseded = uploads.table_endpoint(upload.key), "", ""
+    problems: tuple[dict[str, str], ...] = ()
+    try:
+        asked = uploads.destination(upload.key)
+        endpoint, label = asked.endpoint, asked.label
+        require_same_case(endpoint, table.live(endpoint)["name"])
+    except RejectedError as error:
+        problems = tuple({name: str(value) for name, value in asdict(one).items()} for one in error.problems)
+    else:
+        if not table.claim_sequence(endpoint, upload.key, uploads.sequence(upload.sequencer)):
+            superseded = "a later upload of the same key was seen first"
+    release = uploads.release_id(upload, endpoint)
+    return ReleaseRecord(
+        endpoint=endpoint,
+        release=release,
+        bucket=upload.bucket,
+        key=upload.key,
+        version_id=upload.version_id,
+        label=label,
+        size_bytes=upload.size_bytes,
+        uploaded_at=iso(upload.modified),
+        order=uploads.order(upload, release),
+        policy_version_id=objects.current_version(upload.bucket, uploads.policy_key(endpoint)) if not problems else "",
+        admitted_at=iso(now()),
+        phase="waiting",
+        problems=problems,
+        reasons=(superseded,) if superseded else (),
+    )
+
+
+def require_same_case(endpoint: str, known: str | None) -> None:
+    """Refuse a name that differs from a known endpoint's only in case: one name to SageMaker (CreateEndpoint)."""
+    if known and known != endpoint:
+        what = f"the endpoint is called {known!r}; {endpoint!r} differs only in case, and SageMaker takes them for one"
+        raise RejectedError([Problem("ENDPOINT_CASE", what, fix=f"Upload to {known}/.")])
+
+
+def execution_input(record: ReleaseRecord) -> dict[str, Any]:
+    """Return what the state machine starts with: ids, and what admission already knows the end to be."""
+    if record.problems:
+        cause = {"state": "Admit", "error": "RejectedError", "message": record.problems[0]["what"]}
+    elif record.reasons:
+        cause = {"state": "Admit", "error": "SupersededError", "message": record.reasons[0]}
+    else:
+        cause = {}
+    return {"endpoint": record.endpoint, "release": record.release, "cause": cause}

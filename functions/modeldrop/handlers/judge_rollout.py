@@ -1,0 +1,197 @@
+"""JudgeRollout: one look at a rollout: new bins, verdict, heartbeat, and whether SageMaker is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from modeldrop.aws import alarms, bins, endpoints, measurements, messages
+from modeldrop.aws.releases import ReleaseTable
+from modeldrop.clock import iso, moment, now
+from modeldrop.errors import LeaseLostError, ModeldropError
+from modeldrop.judge.bins import Bin
+from modeldrop.judge.judge import Verdict, judge, verdict_to_json
+from modeldrop.observability import entry
+from modeldrop.policy.model import Policy
+from modeldrop.policy.wire import policy_from_json
+from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
+from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.steer import Look, reason_to_roll_back
+from modeldrop.rollout.alarms import alarm_names
+from modeldrop.rollout.plan import RolloutPlan, plan_from_json
+from modeldrop.rollout.timing import next_look_seconds
+from modeldrop.settings import settings
+
+# UpdateEndpoint may be described as InService on the old config for a moment after it was accepted
+BEGIN_GRACE = timedelta(seconds=30)
+
+
+class RolloutStuckError(ModeldropError):
+    """SageMaker did not end the deployment within its own time limits."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look: the time, the endpoint, the passage so far, every bin and the verdict on them."""
+
+    at: datetime
+    endpoint: EndpointView
+    passage: Passage
+    bins: tuple[Bin, ...]
+    verdict: Verdict | None
+    reason: str
+
+
+@entry
+def handler(event: dict[str, Any]) -> dict[str, Any]:
+    """Answer {terminal, wait_seconds, phase}."""
+    table, at = ReleaseTable(settings().release_table), now()
+    record = table.require(event["endpoint"], event["release"])
+    if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
+        raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
+    plan, policy = plan_from_json(record.plan), policy_from_json(record.policy)
+    seen = look(record, plan, policy, at)
+    publish(record, plan, seen)
+    rollout = remember(table, record, plan, seen)
+    tell_canary(table, record, plan, seen)
+    if is_over(record, seen):
+        return {"terminal": True, "wait_seconds": 0, "phase": "finishing"}
+    age = (at - moment(record.rollout["started_at"])).total_seconds()
+    if age > plan.deadline:
+        raise RolloutStuckError(f"the endpoint is still {seen.endpoint.status} after {age / 60:.0f} min")
+    wait = next_look_seconds(
+        at,
+        look=plan.look,
+        period=plan.metrics_every,
+        lag=plan.metric_lag,
+        judging=bool(seen.passage.bakes),
+        looks=rollout["looks"],
+        remaining=plan.deadline - age,
+    )
+    return {"terminal": False, "wait_seconds": wait, "phase": phase(seen, plan)}
+
+
+def look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, at: datetime) -> Seen:
+    """See the endpoint and the counts, and judge."""
+    endpoint = endpoints.describe(record.endpoint)
+    passage = passage_from_json(record.rollout.get("passage", {}))
+    passage = advance(passage, endpoint, moment(record.rollout["last_look"]), at)
+    if plan.first_release or passage.canary_started is None:
+        seen = Seen(at, endpoint, passage, (), None, "")
+    else:
+        every_bin = bins.up_to_now(record, plan, passage, at)
+        expected = plan.bake // plan.metrics_every
+        verdict = judge(
+            every_bin,
+            policy.judge,
+            canary_started=passage.canary_started,
+            clump=policy.judge.clump or 1,
+            green_share=plan.canary_share,
+            expected_bins=max(1, expected),
+        )
+        seen = Seen(at, endpoint, passage, tuple(every_bin), verdict, "")
+    return replace(seen, reason=reason_to_roll_back(as_look(record, plan, policy, seen)))
+
+
+def as_look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, seen: Seen) -> Look:
+    """Put what was seen into the terms that the decision is made in."""
+    bakes = seen.passage.bakes
+    verdict = seen.verdict
+    final = len(bakes) > 1 or (bool(bakes) and plan.strategy == "all_at_once")
+    return Look(
+        now=seen.at,
+        outcome=verdict.outcome if verdict else "inconclusive",
+        reason="; ".join(verdict.reasons) if verdict else "green has no traffic yet",
+        green_requests=sum(one.green.requests for one in seen.bins if one.green),
+        min_green=policy.judge.min_green,
+        on_inconclusive=policy.on_inconclusive,
+        on_blind=policy.on_blind,
+        notice=timedelta(seconds=plan.notice),
+        canary_ends=bakes[0] + timedelta(seconds=plan.bake) if bakes else None,
+        rollout_ends=bakes[-1] + timedelta(seconds=plan.final_bake) if final else None,
+        aborted_by=record.abort_requested_by,
+        latched=record.rollout.get("latched", {}).get("reason", ""),
+    )
+
+
+def publish(record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:
+    """Publish heartbeat and verdict; the verdict also for the period before, so the next evaluation sees it surely."""
+    if plan.first_release:
+        return
+    namespace = settings().metric_namespace
+    verdict = 1.0 if seen.reason else 0.0
+    values = {"Heartbeat": 1.0, "Verdict": verdict}
+    measurements.publish(namespace, record.endpoint, record.release, values, [seen.at])
+    if seen.reason:
+        before = seen.at - timedelta(seconds=plan.alarm_period)
+        measurements.publish(namespace, record.endpoint, record.release, {"Verdict": 1.0}, [before])
+
+
+def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> dict[str, Any]:
+    """Write what this look learned into the record; what it wrote."""
+    rollout: dict[str, Any] = {
+        **record.rollout,
+        "last_look": iso(seen.at),
+        "looks": record.rollout.get("looks", 0) + 1,
+        "passage": passage_to_json(seen.passage),
+        "failure_reason": seen.endpoint.failure_reason or record.rollout.get("failure_reason", ""),
+        "moved": record.rollout.get("moved", False) or seen.endpoint.standing == "moving",
+    }
+    if seen.reason and "latched" not in record.rollout:
+        rollout["latched"] = {"reason": seen.reason, "at": iso(seen.at)}
+    fired = {one["name"]: one for one in record.rollout.get("alarms_fired", [])}
+    for alarm in alarms.look(alarm_names(plan)):
+        if alarm.state == "ALARM" and alarm.name not in fired:
+            fired[alarm.name] = {"name": alarm.name, "at": iso(alarm.since), "reason": alarm.reason}
+    rollout["alarms_fired"] = list(fired.values())
+    now_phase = phase(seen, plan)
+    timeline = list(record.rollout.get("timeline", []))
+    if not timeline or timeline[-1][1] != now_phase:
+        timeline.append([iso(seen.at), now_phase])
+    rollout["timeline"] = timeline
+    verdict = verdict_to_json(seen.verdict) if seen.verdict else {}
+    if seen.bins:
+        bins.keep(record, seen.bins)
+    table.update(record.endpoint, record.release, rollout=rollout, verdict=verdict, phase=now_phase)
+    return rollout
+
+
+def phase(seen: Seen, plan: RolloutPlan) -> str:
+    """Name where the rollout is, for people."""
+    if plan.first_release:
+        return "creating"
+    if seen.passage.rolling_back_since:
+        return "rolling_back"
+    bakes = seen.passage.bakes
+    if not bakes:
+        return "rolling_out"
+    if seen.passage.shifts and seen.passage.shifts[-1][0] > bakes[-1]:
+        return "shifting"
+    return "final_bake" if len(bakes) > 1 or plan.strategy == "all_at_once" else "canary"
+
+
+def is_over(record: ReleaseRecord, seen: Seen) -> bool:
+    """Say whether SageMaker has come to rest on this deployment's account."""
+    if seen.endpoint.standing == "moving":
+        return False
+    if seen.endpoint.serves(record.release) or record.rollout.get("moved"):
+        return True
+    return seen.endpoint.standing == "broken" or seen.at - moment(record.rollout["started_at"]) > BEGIN_GRACE
+
+
+def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:
+    """Tell people once that users meet the new model now."""
+    if not seen.passage.bakes or not table.once(record.endpoint, record.release, "canary_told"):
+        return
+    share = f"{plan.canary_instances} of {plan.instance_count} instances" if plan.canary_instances else plan.strategy
+    subject = f"modeldrop CANARY STARTED {record.endpoint}: {share}"
+    body = (
+        f"Release   {record.release}\nTraffic   {share} since {iso(seen.passage.bakes[0])}\n"
+        f"Live      {plan.previous_config} until it is promoted\n"
+        f"Next      modeldrop watch {record.endpoint}, or modeldrop abort {record.endpoint}\n"
+    )
+    attributes = {"endpoint": record.endpoint, "outcome": "canary", "severity": "info"}
+    detail = {"endpoint": record.endpoint, "release": record.release, "phase": "canary"}
+    messages.emit("Release Phase", detail)
+    messages.publish(settings().releases_topic_arn, subject[:99], body, attributes)

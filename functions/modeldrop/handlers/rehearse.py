@@ -1,0 +1,80 @@
+"""Rehearse: run the model on a throw-away endpoint and ask it its golden requests, before users meet it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from modeldrop.aws import cleanup, endpoints, golden, objects
+from modeldrop.aws.releases import ReleaseTable
+from modeldrop.clock import iso, moment, now
+from modeldrop.errors import ParkedError, Problem, RehearsalRejectedError
+from modeldrop.observability import entry
+from modeldrop.policy.wire import policy_from_json
+from modeldrop.release.observe import EndpointView
+from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.rehearsal import next_step, rehearsal_name, wait_seconds
+from modeldrop.release.reports import approved_key, rehearsal_key
+from modeldrop.rollout.plan import plan_from_json
+from modeldrop.rollout.requests import rehearsal_requests
+from modeldrop.settings import settings
+
+
+@entry
+def handler(event: dict[str, Any]) -> dict[str, Any]:
+    """Answer {done, wait_seconds, approve}; called until it is done. RehearsalRejectedError when the model failed."""
+    table, at = ReleaseTable(settings().release_table), now()
+    record = table.require(event["endpoint"], event["release"])
+    name = rehearsal_name(record.release)
+    seen = endpoints.describe(name)
+    age = age_seconds(table, record, at)
+    approve = policy_from_json(record.policy).gates.approval != "none"
+    match next_step(seen, age):
+        case "create":
+            create(record, name)
+        case "probe":
+            found = golden.first_wrong_answer(name, golden.stored(record))
+            cleanup.end_rehearsal(record)
+            refuse(found)
+            return {"done": True, "wait_seconds": 0, "approve": approve}
+        case "give_up":
+            cleanup.end_rehearsal(record)
+            give_up(seen, age)
+        case "wait":
+            pass
+    return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
+
+
+def age_seconds(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> float:
+    """Return how long the rehearsal has been going, and note its beginning."""
+    since = record.rollout.get("rehearsing_since")
+    if since:
+        return (at - moment(since)).total_seconds()
+    table.update(record.endpoint, record.release, phase="rehearsing", rollout={"rehearsing_since": iso(at)})
+    return 0.0
+
+
+def create(record: ReleaseRecord, name: str) -> None:
+    """Copy the artifact to where only the rehearsal's role reads, and make the endpoint."""
+    bucket, key = settings().approved_bucket, rehearsal_key(record.release)
+    objects.copy_version(bucket, approved_key(record.endpoint, record.artifact["sha256"]), "", bucket, key)
+    requests = rehearsal_requests(plan_from_json(record.plan), name, f"s3://{bucket}/{key}")
+    endpoints.ensure_model(requests.model)
+    endpoints.ensure_config(requests.config)
+    endpoints.create(requests.endpoint)
+
+
+def refuse(found: str | None) -> None:
+    """Reject a model that answered a golden request wrongly."""
+    if found:
+        fix = "Ask the model the same request where it was trained; if the new answer is right, renew golden.jsonl."
+        raise RehearsalRejectedError([Problem("GOLDEN_ANSWER", found, where="golden.jsonl", fix=fix)])
+
+
+def give_up(seen: EndpointView, age: float) -> None:
+    """Say why there was no rehearsal: no capacity parks the release, anything else is the model's own failure."""
+    why = seen.failure_reason or f"status {seen.status} after {age:.0f} s"
+    if seen.lacks_capacity:
+        raise ParkedError(f"no capacity for the rehearsal: {why}")
+    fix = "Look at the container's log in /aws/sagemaker/Endpoints; the model was never shown to users."
+    raise RehearsalRejectedError([Problem("REHEARSAL_START", f"the model did not come into service: {why}", fix=fix)])

@@ -1,0 +1,1 @@
+"""Blue against green: counts in, verdict out."""

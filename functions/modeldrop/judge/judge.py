@@ -1,0 +1,306 @@
+"""The judge: from frozen bins to a verdict on green, a pure function that gives the same answer in a replay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from modeldrop.judge import process
+from modeldrop.judge.bins import Bin, Counts
+from modeldrop.judge.process import Tally
+from modeldrop.judge.verdict import MetricVerdict, Verdict, VerdictOutcome, odds, verdict_from_json, verdict_to_json
+from modeldrop.judge.words import describe, headline
+from modeldrop.policy.model import JudgePolicy, MetricName
+
+__all__ = ["MetricVerdict", "Verdict", "judge", "odds", "verdict_from_json", "verdict_to_json"]
+
+METRICS: tuple[MetricName, ...] = ("errors", "slow")
+# a bake of 30 metric periods, where the caller knows no better
+EXPECTED_BINS = 30
+# green is blind when its share of this many requests left no trace
+BLIND_REQUESTS = 30
+LN10 = math.log(10)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Everything one metric is judged with, and its usable bins in order."""
+
+    metric: MetricName
+    acting: bool
+    margin: float
+    floor: float
+    ceiling: float | None
+    clump: int
+    expected_bins: int
+    tallies: tuple[tuple[datetime, Tally], ...]
+
+    def up_to(self, end: datetime) -> _Case:
+        """The same case when the bin that ends there was the last."""
+        return replace(self, tallies=tuple(one for one in self.tallies if one[0] <= end))
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How one metric's evidence went, bin by bin, by the bin's end; natural logarithms."""
+
+    result: MetricVerdict
+    evidence: Mapping[datetime, float]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the outcome is decided from; evidence and bar in natural logarithms.
+
+    owed: requests that green should have had since its last data, where that is too many to be chance.
+    """
+
+    results: tuple[MetricVerdict, ...]
+    crossed: datetime | None
+    after: int | None
+    evidence: float
+    bar: float
+    owed: float | None
+    green_requests: int
+    min_green: int
+
+
+def judge(
+    bins: Sequence[Bin],
+    policy: JudgePolicy,
+    *,
+    canary_started: datetime,
+    clump: int = 1,
+    green_share: float | None = None,
+    expected_bins: int = EXPECTED_BINS,
+    metrics: Sequence[MetricName] | None = None,
+    blue_rates: Mapping[MetricName, float] | None = None,
+    error_ceiling: float | None = None,
+) -> Verdict:
+    """Judge green by every bin so far, as if one had looked after each.
+
+    canary_started: when green first kept traffic; what lies before is not judged. clump: how many failures come
+    together (judge.clump, or clump.clump_size of blue's last hour). green_share: the share of requests that green
+    should have, for noticing blindness; None, 0 or 1: not known. expected_bins: bins of the bake, the same at each
+    look. metrics: what is measured, the same at each look; None: errors, and slow where any bin has it. blue_rates:
+    rates of the hour before, which cap the margin. error_ceiling: green's SLO as a rate.
+    """
+    usable, skipped, warnings = _usable(bins, canary_started)
+    measured = _measured(usable) if metrics is None else tuple(metrics)
+    cases = []
+    for name in measured:
+        late = timedelta(seconds=policy.warm_up_seconds if name == "slow" else 0)
+        case = _Case(
+            metric=name,
+            acting=name not in policy.observe,
+            margin=_margin(policy, (blue_rates or {}).get(name)),
+            floor=policy.floor_errors if name == "errors" else policy.floor_slow,
+            ceiling=error_ceiling if name == "errors" else None,
+            clump=max(1, clump),
+            expected_bins=expected_bins,
+            tallies=_tallies(usable, name, canary_started + late),
+        )
+        cases.append(case)
+        warnings += _strange(usable, name)
+    courses = [_course(case, policy.alpha) for case in cases]
+    path = _together([one for one in courses if not one.result.observed_only], usable)
+    crossed = _crossing(path, policy.alpha)
+    if crossed is not None:
+        # what made it bad is told as it was then: what came after the decision did not make it
+        courses = [_course(case.up_to(crossed), policy.alpha) for case in cases]
+    facts = _Facts(
+        results=tuple(one.result for one in courses),
+        crossed=crossed,
+        after=None if crossed is None else round((crossed - canary_started).total_seconds()),
+        evidence=dict(path)[crossed] if crossed is not None else path[-1][1] if path else 0.0,
+        bar=-math.log(policy.alpha),
+        owed=_owed_by_green(usable, green_share),
+        green_requests=sum(one.green.requests for one in usable if one.green),
+        min_green=policy.min_green,
+    )
+    outcome, reasons = _outcome(facts)
+    return Verdict(
+        outcome=outcome,
+        reasons=reasons,
+        metrics=facts.results,
+        log10_evidence=facts.evidence / LN10,
+        log10_bar=facts.bar / LN10,
+        decided_at=crossed,
+        decided_after_seconds=facts.after,
+        green_requests=facts.green_requests,
+        bins=len(usable),
+        bins_skipped=skipped,
+        warnings=tuple(warnings),
+        path=tuple((end, value / LN10) for end, value in path),
+    )
+
+
+def _usable(bins: Sequence[Bin], canary_started: datetime) -> tuple[list[Bin], int, list[str]]:
+    """Return the bins to judge in order of time, how many were left out, and what was odd about the rest."""
+    seen: dict[datetime, Bin] = {}
+    warnings = []
+    for one in bins:
+        if one.start in seen:
+            warnings.append(f"two bins begin at {one.start:%H:%M:%S}: the first one counts, for it was frozen first")
+        seen.setdefault(one.start, one)
+    ordered = [seen[start] for start in sorted(seen)]
+    usable = [one for one in ordered if not one.shift and one.start >= canary_started]
+    return usable, len(bins) - len(usable), warnings
+
+
+def _measured(bins: Sequence[Bin]) -> tuple[MetricName, ...]:
+    fleets = [fleet for one in bins for fleet in (one.blue, one.green) if fleet is not None]
+    return METRICS if any(fleet.slow is not None for fleet in fleets) else ("errors",)
+
+
+def _margin(policy: JudgePolicy, blue_rate: float | None) -> float:
+    """The margin, smaller where blue itself is bad: 1.5 x 40% would be 20 points of harm."""
+    if not blue_rate:
+        return policy.margin
+    return min(policy.margin, 1 + policy.max_excess / blue_rate)
+
+
+def _bad(counts: Counts, metric: MetricName) -> int | None:
+    match metric:
+        case "errors":
+            found: int | None = counts.errors
+        case "slow":
+            found = counts.slow
+        case _:
+            assert_never(metric)
+    # more bad events than requests: the two counts come from different metrics, which may lag apart
+    return None if found is None else min(found, counts.requests)
+
+
+def _strange(bins: Sequence[Bin], metric: MetricName) -> list[str]:
+    odd = missing = 0
+    for one in bins:
+        for fleet in (one.blue, one.green):
+            if fleet is None:
+                continue
+            found = fleet.errors if metric == "errors" else fleet.slow
+            missing += found is None
+            odd += found is not None and found > fleet.requests
+    warnings = []
+    if odd:
+        warnings.append(f"{metric} exceeded requests in {odd} counts and was cut to them")
+    if missing:
+        warnings.append(f"{metric} was missing in {missing} counts, which were not judged for it")
+    return warnings
+
+
+def _tallies(bins: Sequence[Bin], metric: MetricName, since: datetime) -> tuple[tuple[datetime, Tally], ...]:
+    """Return what each bin says of the metric: a silent blue compares nothing, but green may still pass the floor."""
+    found = []
+    for one in bins:
+        if one.start < since or one.green is None:
+            continue
+        green, blue = _bad(one.green, metric), 0
+        if one.blue is not None:
+            told = _bad(one.blue, metric)
+            if told is None:
+                continue
+            blue = told
+        if green is None:
+            continue
+        found.append((one.end, Tally(green, one.green.requests, blue, one.blue.requests if one.blue else 0)))
+    return tuple(found)
+
+
+def _course(case: _Case, alpha: float) -> _Course:
+    tallies = [tally for _, tally in case.tallies]
+    ratio = process.with_late_starts(
+        [process.ratio_steps(tally, case.margin, case.clump) for tally in tallies], case.expected_bins
+    )
+    if case.floor > 0:
+        floor = process.with_late_starts(
+            [process.floor_steps(tally, case.floor, case.clump) for tally in tallies], case.expected_bins
+        )
+    else:
+        floor = [math.inf] * len(tallies)
+    evidence = [min(one, other) for one, other in zip(ratio, floor, strict=True)]
+    green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
+    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
+    result = MetricVerdict(
+        metric=case.metric,
+        observed_only=not case.acting,
+        green_bad=green_bad,
+        green_requests=green,
+        blue_bad=blue_bad,
+        blue_requests=blue,
+        green_rate=green_bad / green if green else None,
+        blue_rate=blue_bad / blue if blue else None,
+        ratio=(green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
+        margin=case.margin,
+        log10_evidence=evidence[-1] / LN10 if evidence else 0.0,
+        log10_ratio=ratio[-1] / LN10 if ratio else 0.0,
+        log10_floor=floor[-1] / LN10 if floor else 0.0,
+        safe=_cleared(case, tallies, alpha),
+        bins=len(tallies),
+    )
+    return _Course(result, dict(zip((end for end, _ in case.tallies), evidence, strict=True)))
+
+
+def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
+    """Say whether 3x blue is ruled out, or green shown under its SLO, and still is: green may turn bad late."""
+    if not tallies:
+        return False
+    proofs = [process.from_the_start([process.ruled_out_step(tally, case.clump) for tally in tallies])]
+    if case.ceiling:
+        ceiling = case.ceiling
+        proofs.append(process.from_the_start([process.under_steps(tally, ceiling, case.clump) for tally in tallies]))
+    return any(proof[-1] >= -math.log(alpha) for proof in proofs)
+
+
+def _together(courses: Sequence[_Course], bins: Sequence[Bin]) -> list[tuple[datetime, float]]:
+    """Return the mean evidence of the acting metrics after each bin, in natural logarithms.
+
+    A metric that has no bin yet is worth what was put in, 1: weights are fixed beforehand, not by what was seen.
+    """
+    latest = [0.0 for _ in courses]
+    path = []
+    for one in bins:
+        latest = [course.evidence.get(one.end, value) for course, value in zip(courses, latest, strict=True)]
+        path.append((one.end, process.log_mean(latest) if latest else 0.0))
+    return path
+
+
+def _crossing(path: Sequence[tuple[datetime, float]], alpha: float) -> datetime | None:
+    # 1e-9: a sum of logarithms that equals the bar must not fall short of it by rounding
+    return next((end for end, value in path if value >= -math.log(alpha) - 1e-9), None)
+
+
+def _owed_by_green(bins: Sequence[Bin], green_share: float | None) -> float | None:
+    """Return how many requests green should have had since its last data, if that is too many to be chance."""
+    if not green_share or green_share >= 1:
+        return None
+    owed = 0.0
+    for one in bins:
+        if one.green is not None and one.green.requests > 0:
+            owed = 0.0
+        elif one.blue is not None:
+            owed += one.blue.requests * green_share / (1 - green_share)
+    return owed if owed >= BLIND_REQUESTS else None
+
+
+def _outcome(facts: _Facts) -> tuple[VerdictOutcome, tuple[str, ...]]:
+    acting = sorted((one for one in facts.results if not one.observed_only), key=lambda one: -one.log10_evidence)
+    told = tuple(describe(one) for one in acting)
+    green, found, needed = facts.green_requests, odds(facts.evidence / LN10), odds(facts.bar / LN10)
+    if facts.crossed is not None:
+        proof = f"evidence {found} (needs {needed})"
+        return "bad", (f"{headline(acting[0])} after {facts.after} s of canary", f"{told[0]}, {proof}", *told[1:])
+    if facts.owed is not None:
+        return "blind", (f"no data on green, which should have had {facts.owed:.0f} requests since its last", *told)
+    if not acting:
+        return "inconclusive", ("no metric acts: every one is only observed",)
+    if not green:
+        return "inconclusive", ("green has no judged requests yet",)
+    if green < facts.min_green:
+        return "inconclusive", (f"green had {green} requests, and {facts.min_green} are needed", *told)
+    if all(one.safe for one in acting):
+        return "safe", (f"green is shown to be under 3x blue, or under its SLO, on {green} requests", *told)
+    return "inconclusive", (f"nothing sure on {green} requests, evidence {found} (a roll back needs {needed})", *told)

@@ -1,0 +1,133 @@
+"""E-processes: evidence, bin by bin, that green is worse than it may be, valid at whatever times one looks.
+
+An e-process is a bet against the null hypothesis that cannot be expected to win while the null is true; by Ville's
+inequality it ever reaches 1/alpha with probability at most alpha. All evidence is in natural logarithms here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# how many times worse than the margin green may be: the alternatives that are bet on, in equal parts (DESIGN 7)
+RATIOS = (1.5, 3.0, 10.0, 30.0, 100.0)
+# the same for the floor, which is small: 30 times it already wins a factor of 30 on each failure
+FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
+# half of the bet is on "from the start", half on all later starts together
+FROM_THE_START = 0.5
+# what must be ruled out before green is called safe
+RULED_OUT_RATIO = 3.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One bin of one metric: bad events among requests, of green and of blue. Bad never exceeds requests."""
+
+    green_bad: int
+    green_requests: int
+    blue_bad: int
+    blue_requests: int
+
+
+def ratio_steps(tally: Tally, margin: float, clump: int = 1) -> list[float]:
+    """Log likelihood ratios of one bin against "green's rate is at most margin x blue's", one for each of RATIOS.
+
+    Given how many events there are in all, each is green's with probability r w / (r w + 1 - w), w green's share of
+    requests, r the ratio of rates; r above the margin is the alternative. A rate that rises for both cancels out.
+    """
+    return [_ratio_step(tally, margin, ratio * margin) / clump for ratio in RATIOS]
+
+
+def floor_steps(tally: Tally, floor: float, clump: int = 1) -> list[float]:
+    """Log likelihood ratios of one bin against "green's rate is at most the floor", one for each of FLOOR_RATIOS."""
+    return [
+        _rate_step(tally.green_bad, tally.green_requests, floor, min(ratio * floor, _below_one(floor))) / clump
+        for ratio in FLOOR_RATIOS
+    ]
+
+
+def ruled_out_step(tally: Tally, clump: int = 1) -> list[float]:
+    """Log likelihood ratio of one bin against "green's rate is 3x blue's or more", for green as good as blue."""
+    return [_ratio_step(tally, RULED_OUT_RATIO, 1.0) / clump]
+
+
+def under_steps(tally: Tally, ceiling: float, clump: int = 1) -> list[float]:
+    """Log likelihood ratios of one bin against "green's rate is the ceiling or more"; bets on 1/2, 1/5, 1/20."""
+    return [
+        _rate_step(tally.green_bad, tally.green_requests, ceiling, ceiling / part) / clump for part in (2.0, 5.0, 20.0)
+    ]
+
+
+def from_the_start(steps: Sequence[Sequence[float]]) -> list[float]:
+    """Log evidence after each bin, betting from the first one on; alternatives in equal parts."""
+    sums: list[float] = []
+    path = []
+    for step in steps:
+        sums = [total + one for total, one in zip(sums, step, strict=True)] if sums else list(step)
+        path.append(log_mean(sums))
+    return path
+
+
+def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> list[float]:
+    """Log evidence after each bin: half of the bet starts with the canary, half is spread over the later bins.
+
+    expected_bins: bins of the bake, fixed beforehand. A defect that shows late is not drowned by the good time before.
+    What has not started yet is worth what was put in. One recurrence a ratio carries all the starts together.
+    """
+    later = max(0, expected_bins - 1)
+    each = (1 - FROM_THE_START) / later if later else 0.0
+    start_weight = FROM_THE_START if later else 1.0
+    whole: list[float] = []
+    running: list[float] = []
+    path = []
+    for number, step in enumerate(steps):
+        if not whole:
+            whole, running = list(step), [-math.inf] * len(step)
+        else:
+            begins = math.log(each) if 0 < number <= later else -math.inf
+            whole = [total + one for total, one in zip(whole, step, strict=True)]
+            running = [_log_add(total, begins) + one for total, one in zip(running, step, strict=True)]
+        waiting = each * max(0, later - number)
+        parts = [math.log(start_weight) + log_mean(whole), log_mean(running), _log(waiting)]
+        path.append(_log_sum(parts))
+    return path
+
+
+def _ratio_step(tally: Tally, null: float, alternative: float) -> float:
+    events = tally.green_bad + tally.blue_bad
+    if not events or not tally.green_requests or not tally.blue_requests:
+        return 0.0
+    share = tally.green_requests / (tally.green_requests + tally.blue_requests)
+    spread = math.log((alternative * share + 1 - share) / (null * share + 1 - share))
+    return tally.green_bad * math.log(alternative / null) - events * spread
+
+
+def _rate_step(bad: int, requests: int, null: float, alternative: float) -> float:
+    good = requests - bad
+    return bad * math.log(alternative / null) + good * (math.log1p(-alternative) - math.log1p(-null))
+
+
+def _below_one(floor: float) -> float:
+    """The greatest rate that is bet on: certain failure would be ruined by one good answer."""
+    return floor + (1 - floor) * 0.99
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _log_add(one: float, other: float) -> float:
+    return _log_sum((one, other))
+
+
+def log_mean(values: Sequence[float]) -> float:
+    """Return the logarithm of the mean of what the values are logarithms of, without overflow."""
+    return _log_sum(values) - math.log(len(values))
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    highest = max(values)
+    if highest == -math.inf:
+        return highest
+    return highest + math.log(math.fsum(math.exp(value - highest) for value in values))

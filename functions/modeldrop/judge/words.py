@@ -1,0 +1,36 @@
+"""A metric's result in words, the same in verdicts, messages and reports."""
+
+from __future__ import annotations
+
+from modeldrop.judge.verdict import MetricVerdict
+
+
+def headline(one: MetricVerdict) -> str:
+    """Say the effect in a few words: `errors 9x blue`."""
+    noun = "errors" if one.metric == "errors" else "slow requests"
+    if one.ratio is None:
+        return f"{noun} on {percent(one.green_rate)} of green, none on blue"
+    return f"{noun} {one.ratio:.2g}x blue" if one.ratio < 9.95 else f"{noun} {one.ratio:.0f}x blue"
+
+
+def describe(one: MetricVerdict) -> str:
+    """Say a metric's counts: `green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%)`."""
+    noun = "errors" if one.metric == "errors" else "slow"
+    return (
+        f"green {one.green_bad} {noun} of {one.green_requests} requests ({percent(one.green_rate)}), "
+        f"blue {one.blue_bad} of {one.blue_requests} ({percent(one.blue_rate)})"
+    )
+
+
+def percent(rate: float | None) -> str:
+    """Write a rate with two digits that count: `0.05%`, `4.5%`, `12%`; `no requests` where there was none."""
+    if rate is None:
+        return "no requests"
+    hundred = rate * 100
+    if hundred == 0:
+        return "0%"
+    if hundred >= 9.95:
+        return f"{hundred:.0f}%"
+    if hundred >= 0.995:
+        return f"{hundred:.1f}%"
+    return f"{hundred:.2g}%"

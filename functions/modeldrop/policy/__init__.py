@@ -1,0 +1,1 @@
+"""rollout.yaml: schema, defaults, limits."""

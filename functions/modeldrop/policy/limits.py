@@ -1,0 +1,116 @@
+"""What two good fields of a policy can do wrong together, as far as it can be said without the endpoint's state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from modeldrop.errors import Problem
+from modeldrop.policy.model import EndpointPolicy, Policy
+from modeldrop.policy.schema import MAX_ENVIRONMENT_BYTES, MAX_ENVIRONMENT_BYTES_EACH
+
+# UpdateEndpoint: MaximumExecutionTimeoutInSeconds at most 28,800, and it must exceed the sum of all waits
+MAX_ROLLOUT_SECONDS = 28_800
+PROVISIONING_SECONDS = 600
+
+
+def conflicts(policy: Policy) -> list[Problem]:
+    """Every conflict, empty when there is none."""
+    endpoint = policy.endpoint
+    return [
+        *_autoscaling(endpoint),
+        *_environment(endpoint),
+        *_instance_type(endpoint),
+        *_canary(policy),
+        *_time(policy),
+    ]
+
+
+def _autoscaling(endpoint: EndpointPolicy) -> Iterator[Problem]:
+    scaling = endpoint.autoscaling
+    if scaling is None:
+        return
+    if scaling.min > scaling.max:
+        yield Problem(
+            "POLICY_CONFLICT",
+            f"endpoint.autoscaling.min is {scaling.min}, above max, which is {scaling.max}",
+            "endpoint.autoscaling",
+            "min may be at most max.",
+        )
+    elif not scaling.min <= endpoint.instance_count <= scaling.max:
+        yield Problem(
+            "POLICY_CONFLICT",
+            f"endpoint.instance_count is {endpoint.instance_count}, outside the autoscaling range "
+            f"{scaling.min} to {scaling.max}",
+            "endpoint.instance_count",
+            f"Choose {scaling.min} to {scaling.max}, or widen the range.",
+        )
+
+
+def _environment(endpoint: EndpointPolicy) -> Iterator[Problem]:
+    """CreateModel counts bytes, JSON Schema characters."""
+    total = 0
+    for name, value in endpoint.environment.items():
+        length = len(value.encode("utf-8", "surrogatepass"))
+        total += len(name) + length
+        if length > MAX_ENVIRONMENT_BYTES_EACH:
+            yield Problem(
+                "POLICY_CONFLICT",
+                f"endpoint.environment.{name:.60} has {length} bytes; allowed: at most {MAX_ENVIRONMENT_BYTES_EACH}",
+                f"endpoint.environment.{name:.60}",
+                "Shorten it.",
+            )
+    if total > MAX_ENVIRONMENT_BYTES:
+        yield Problem(
+            "POLICY_CONFLICT",
+            f"endpoint.environment has {total} bytes of names and values; allowed: at most {MAX_ENVIRONMENT_BYTES}",
+            "endpoint.environment",
+            "Put large settings in the model's assets.",
+        )
+
+
+def _instance_type(endpoint: EndpointPolicy) -> Iterator[Problem]:
+    if endpoint.instance_type.startswith("ml.inf1."):
+        yield Problem(
+            "POLICY_CONFLICT",
+            f"endpoint.instance_type is {endpoint.instance_type}: SageMaker updates Inf1 all at once, without a bake, "
+            "whatever strategy is asked for",
+            "endpoint.instance_type",
+            "Choose another family.",
+        )
+
+
+def _canary(policy: Policy) -> Iterator[Problem]:
+    """CanarySize is at most half of the instances; for a fleet of one the plan decides what to do instead."""
+    size, scaling = policy.canary.size.instances, policy.endpoint.autoscaling
+    most = scaling.max if scaling is not None else policy.endpoint.instance_count
+    if policy.strategy == "canary" and size is not None and most > 1 and size * 2 > most:
+        yield Problem(
+            "POLICY_CONFLICT",
+            f"canary.size is {size} of at most {most} instances; allowed: half of the instances, {most // 2}",
+            "canary.size",
+            "Make the canary smaller, or the fleet larger.",
+        )
+
+
+def _time(policy: Policy) -> Iterator[Problem]:
+    """Waits of the chosen strategy must fit into the longest deployment SageMaker allows."""
+    if policy.strategy == "linear":
+        linear = policy.linear
+        waits = _steps(linear.step_share) * linear.bake_seconds + linear.final_bake_seconds
+    elif policy.strategy == "rolling":
+        waits = _steps(policy.rolling.batch_share) * policy.rolling.bake_seconds
+    else:
+        return  # canary and all_at_once have two waits of an hour at most
+    if waits + PROVISIONING_SECONDS > MAX_ROLLOUT_SECONDS:
+        yield Problem(
+            "POLICY_CONFLICT",
+            f"the {policy.strategy} bakes add up to {waits} s; with {PROVISIONING_SECONDS} s to provision, a "
+            f"deployment may take {MAX_ROLLOUT_SECONDS} s",
+            f"{policy.strategy}.bake",
+            "Shorten the bake or take larger steps.",
+        )
+
+
+def _steps(part: float) -> int:
+    return math.ceil(1 / part - 1e-9)

@@ -1,0 +1,129 @@
+"""The policy as values: what `rollout.yaml` says once defaults are filled in and limits are checked.
+
+Durations are seconds, shares and rates are fractions of 1, latencies are milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Strategy = Literal["canary", "linear", "rolling", "all_at_once"]
+MetricName = Literal["errors", "slow"]
+
+
+@dataclass(frozen=True)
+class Autoscaling:
+    """Target tracking on invocations per instance and minute, between `min` and `max` instances."""
+
+    min: int
+    max: int
+    invocations_per_instance_per_minute: int
+
+
+@dataclass(frozen=True)
+class EndpointPolicy:
+    """What the production variant is made of."""
+
+    instance_type: str
+    instance_count: int
+    autoscaling: Autoscaling | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    metrics_every_seconds: int = 60
+
+
+@dataclass(frozen=True)
+class CapacitySize:
+    """Part of a fleet: exactly `instances`, or the fraction `share`; one of the two is set."""
+
+    instances: int | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class CanaryPolicy:
+    """First `size`, bake, then all, bake again."""
+
+    size: CapacitySize
+    bake_seconds: int
+    final_bake_seconds: int
+
+
+@dataclass(frozen=True)
+class LinearPolicy:
+    """Equal steps of `step_share`, a bake after each."""
+
+    step_share: float
+    bake_seconds: int
+    final_bake_seconds: int
+
+
+@dataclass(frozen=True)
+class RollingPolicy:
+    """Batches of `batch_share`, replaced in place, a bake after each."""
+
+    batch_share: float
+    bake_seconds: int
+
+
+@dataclass(frozen=True)
+class SloPolicy:
+    """Optional ceilings for green: an error rate, and latencies by percentile ("p99" -> milliseconds)."""
+
+    error_rate: float | None = None
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JudgePolicy:
+    """How green is compared with blue; DESIGN section 7 gives the meaning of each number."""
+
+    alpha: float = 0.01
+    margin: float = 1.5
+    floor_errors: float = 0.001
+    floor_slow: float = 0.01
+    max_excess: float = 0.05
+    clump: int | None = None  # None: measured from an hour of blue
+    slow_ms: float | None = None  # None: blue's p95 over the last hour
+    warm_up_seconds: int = 60
+    min_green: int = 30
+    observe: tuple[MetricName, ...] = ()
+    dead_man_seconds: int = 180
+    metric_lag_seconds: int | None = None  # None: by metric period, see rollout.timing
+
+
+@dataclass(frozen=True)
+class ArtifactPolicy:
+    """What an artifact may contain."""
+
+    code: Literal["refuse", "allow"] = "refuse"
+    breaking: Literal["refuse", "allow"] = "refuse"
+    max_size_bytes: int = 10 * 1024**3
+
+
+@dataclass(frozen=True)
+class GatesPolicy:
+    """What must happen before users meet the model: rehearsal is an instance type, "serverless" or "off"."""
+
+    rehearsal: str = "ml.c5.large"
+    approval: Literal["none", "before_rollout"] = "none"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A whole `rollout.yaml`, resolved. strategy_chosen: the user named the strategy, it is not the default."""
+
+    endpoint: EndpointPolicy
+    strategy: Strategy
+    canary: CanaryPolicy
+    linear: LinearPolicy
+    rolling: RollingPolicy
+    slo: SloPolicy
+    judge: JudgePolicy
+    on_inconclusive: Literal["promote", "rollback"]
+    on_blind: Literal["promote", "rollback"]
+    artifact: ArtifactPolicy
+    gates: GatesPolicy
+    retain: int
+    strategy_chosen: bool = False

@@ -1,0 +1,76 @@
+"""The policy as JSON and back, lossless, for the workflow's state and the release record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from modeldrop.policy.model import (
+    ArtifactPolicy,
+    Autoscaling,
+    CanaryPolicy,
+    CapacitySize,
+    EndpointPolicy,
+    GatesPolicy,
+    JudgePolicy,
+    LinearPolicy,
+    Policy,
+    RollingPolicy,
+    SloPolicy,
+)
+
+
+def policy_to_json(policy: Policy) -> dict[str, Any]:
+    """Plain dicts, lists, text, numbers and null, by the names of the dataclasses."""
+    document = dataclasses.asdict(policy)
+    document["endpoint"]["environment"] = dict(policy.endpoint.environment)
+    document["slo"]["latency_ms"] = dict(policy.slo.latency_ms)
+    document["judge"]["observe"] = list(policy.judge.observe)
+    return document
+
+
+def policy_from_json(document: Mapping[str, Any]) -> Policy:
+    """Inverse of policy_to_json; an unknown or missing name is a TypeError or KeyError, since only we write this.
+
+    JSON has one kind of number: a float that went out as 2.0 may come back as 2, and is made a float again.
+    """
+    endpoint, canary = document["endpoint"], document["canary"]
+    autoscaling, size = endpoint["autoscaling"], canary["size"]
+    return Policy(
+        **{
+            **document,
+            "endpoint": EndpointPolicy(
+                **{
+                    **endpoint,
+                    "autoscaling": None if autoscaling is None else Autoscaling(**autoscaling),
+                    "environment": dict(endpoint["environment"]),
+                }
+            ),
+            "canary": CanaryPolicy(**{**canary, "size": CapacitySize(**_floats(size, "share"))}),
+            "linear": LinearPolicy(**_floats(document["linear"], "step_share")),
+            "rolling": RollingPolicy(**_floats(document["rolling"], "batch_share")),
+            "slo": SloPolicy(
+                error_rate=_float(document["slo"]["error_rate"]),
+                latency_ms={name: float(value) for name, value in document["slo"]["latency_ms"].items()},
+            ),
+            "judge": JudgePolicy(
+                **{
+                    **_floats(
+                        document["judge"], "alpha", "margin", "floor_errors", "floor_slow", "max_excess", "slow_ms"
+                    ),
+                    "observe": tuple(document["judge"]["observe"]),
+                }
+            ),
+            "artifact": ArtifactPolicy(**document["artifact"]),
+            "gates": GatesPolicy(**document["gates"]),
+        }
+    )
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _floats(section: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {**section, **{name: _float(section[name]) for name in names}}

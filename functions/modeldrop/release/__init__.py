@@ -1,0 +1,1 @@
+"""Release record, phases, lease, outcome."""

@@ -1,0 +1,1 @@
+"""Plan, endpoint config, deployment config, alarms and their lint, autoscaling."""

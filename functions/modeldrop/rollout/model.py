@@ -1,0 +1,119 @@
+"""What a rollout is planned from, and the plan: values only, with their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from modeldrop.policy.model import Policy, Strategy
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """The endpoint as it is now. config: the endpoint config that serves; count: instances desired now."""
+
+    config: str
+    instance_type: str
+    instance_count: int
+    scales: bool = False
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Blue's last hour: requests, errors, p95 of the model's latency, and the busiest minute of the last days."""
+
+    requests: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+    peak_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What the stack gives: images, roles, tags, the namespace of our own metrics."""
+
+    image_gpu: str
+    image_cpu: str
+    inference_ami_gpu: str
+    endpoint_role_arn: str
+    rehearsal_role_arn: str
+    metric_namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """Everything a plan is made from. live None: there is no endpoint yet. quota None: not known."""
+
+    endpoint: str
+    release: str
+    model_data_url: str
+    policy: Policy
+    stack: Stack
+    live: LiveState | None = None
+    traffic: Traffic = field(default_factory=Traffic)
+    quota: int | None = None
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """A rollout, decided. Counts are instances, shares fractions of 1, times seconds, latencies milliseconds.
+
+    canary_share: green's part of the instances, hence of the traffic, when it first has any. blue_error_rate,
+    blue_slow_rate: of the last hour, None when not known; they cap the judge's margin.
+    """
+
+    endpoint: str
+    release: str
+    model_data_url: str
+    image: str
+    inference_ami: str
+    role_arn: str
+    rehearsal_image: str
+    rehearsal_role_arn: str
+    rehearsal_instance_type: str
+    environment: Mapping[str, str]
+    instance_type: str
+    instance_count: int
+    metrics_every: int
+    metric_namespace: str
+    tags: Mapping[str, str]
+    first_release: bool
+    previous_config: str
+    instance_type_changed: bool
+    count_changed: bool
+    strategy: Strategy
+    canary_instances: int
+    canary_share: float
+    bake: int
+    final_bake: int
+    execution_timeout: int
+    deadline: int
+    alarm_period: int
+    metric_lag: int
+    look: int
+    notice: int
+    silence: int
+    heartbeat_periods: int
+    slow_ms: float | None
+    error_ceiling: float | None
+    latency_ceilings_ms: Mapping[str, float]
+    linear_step_percent: int
+    rolling_batch_percent: int
+    scaling_min: int | None
+    scaling_max: int | None
+    scaling_target_per_minute: int | None
+    notes: tuple[str, ...]
+    blue_error_rate: float | None = None
+    blue_slow_rate: float | None = None
+
+
+def plan_to_json(plan: RolloutPlan) -> dict[str, Any]:
+    """Return the plan as JSON for the record."""
+    return asdict(plan)
+
+
+def plan_from_json(data: Mapping[str, Any]) -> RolloutPlan:
+    """Read what `plan_to_json` wrote."""
+    return RolloutPlan(**{**data, "notes": tuple(data["notes"])})

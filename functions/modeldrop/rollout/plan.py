@@ -1,0 +1,273 @@
+"""From policy and present state to a plan: what will be made, shifted, watched and waited for, or why not."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+from modeldrop.errors import ParkedError, PolicyRejectedError, Problem
+from modeldrop.policy.model import Policy, Strategy
+from modeldrop.rollout import timing
+from modeldrop.rollout.lint import lint
+from modeldrop.rollout.model import (
+    LiveState,
+    PlanInputs,
+    RolloutPlan,
+    Stack,
+    Traffic,
+    plan_from_json,
+    plan_to_json,
+)
+
+__all__ = [
+    "LiveState",
+    "PlanInputs",
+    "RolloutPlan",
+    "Stack",
+    "Traffic",
+    "plan_from_json",
+    "plan_rollout",
+    "plan_to_json",
+]
+
+# fewer requests do not tell a rate
+MIN_RATE_REQUESTS = 100
+
+
+def plan_rollout(inputs: PlanInputs) -> RolloutPlan:
+    """Make the plan. PolicyRejectedError: what cannot work here. ParkedError: the quota does not hold both fleets.
+
+    A fleet of one cannot be split: the default strategy gives way to all_at_once, one that the policy names itself
+    (Policy.strategy_chosen) is refused.
+    """
+    count, count_changed = _count(inputs.policy, inputs.live)
+    strategy, problems = _strategy(inputs.policy, count, inputs.live is None)
+    # from here on the policy says what is done, not what was wished for
+    policy = replace(inputs.policy, strategy=strategy)
+    problems += _instance_problems(policy)
+    canary_instances = 0
+    if inputs.live and strategy == "canary" and count > 1:
+        canary_instances, found = _canary(policy, count)
+        problems += found
+    problems += _timing_problems(policy) if inputs.live else []
+    if problems:
+        raise PolicyRejectedError(problems)
+    plan = _plan(inputs, policy, count, count_changed, canary_instances)
+    if inputs.live:
+        findings = lint(plan, policy.judge, inputs.traffic)
+        if findings.problems:
+            raise PolicyRejectedError(findings.problems)
+        plan = replace(plan, notes=(*plan.notes, *findings.warnings, *findings.sights))
+    _require_quota(inputs, policy, count)
+    return plan
+
+
+def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, canary_instances: int) -> RolloutPlan:
+    live, stack, traffic = inputs.live, inputs.stack, inputs.traffic
+    gpu = is_gpu(policy.endpoint.instance_type)
+    slow_ms = policy.judge.slow_ms if policy.judge.slow_ms is not None else traffic.p95_ms
+    scaling = policy.endpoint.autoscaling
+    return RolloutPlan(
+        endpoint=inputs.endpoint,
+        release=inputs.release,
+        model_data_url=inputs.model_data_url,
+        image=stack.image_gpu if gpu else stack.image_cpu,
+        inference_ami=stack.inference_ami_gpu if gpu else "",
+        role_arn=stack.endpoint_role_arn,
+        rehearsal_image=stack.image_cpu,
+        rehearsal_role_arn=stack.rehearsal_role_arn,
+        rehearsal_instance_type=policy.gates.rehearsal,
+        environment=dict(policy.endpoint.environment),
+        instance_type=policy.endpoint.instance_type,
+        instance_count=count,
+        metrics_every=policy.endpoint.metrics_every_seconds,
+        metric_namespace=stack.metric_namespace,
+        tags={"modeldrop:release": inputs.release, "modeldrop:stack": stack.name},
+        first_release=live is None,
+        previous_config=live.config if live else "",
+        instance_type_changed=live is not None and live.instance_type != policy.endpoint.instance_type,
+        count_changed=count_changed,
+        strategy=policy.strategy,
+        canary_instances=canary_instances,
+        canary_share=_first_share(policy, canary_instances, count),
+        bake=_bake(policy),
+        # 0 would delete blue at once: nothing could roll back after the last shift
+        final_bake=max(1, _final_bake(policy)),
+        execution_timeout=timing.execution_timeout_seconds(policy),
+        deadline=timing.deadline_seconds(policy),
+        alarm_period=timing.alarm_period_seconds(policy),
+        metric_lag=timing.metric_lag_seconds(policy),
+        look=timing.look_seconds(policy),
+        notice=timing.notice_seconds(policy),
+        silence=timing.silence_seconds(policy),
+        heartbeat_periods=timing.heartbeat_periods(policy),
+        slow_ms=slow_ms,
+        error_ceiling=policy.slo.error_rate,
+        latency_ceilings_ms=dict(policy.slo.latency_ms),
+        linear_step_percent=round(policy.linear.step_share * 100),
+        rolling_batch_percent=round(policy.rolling.batch_share * 100),
+        scaling_min=scaling.min if scaling else None,
+        scaling_max=scaling.max if scaling else None,
+        scaling_target_per_minute=scaling.invocations_per_instance_per_minute if scaling else None,
+        notes=tuple(_notes(inputs, policy, count, canary_instances, slow_ms)),
+        blue_error_rate=traffic.errors / traffic.requests if traffic.requests >= MIN_RATE_REQUESTS else None,
+        # slow is what 5% of blue exceeded, where it is taken from blue itself
+        blue_slow_rate=0.05 if policy.judge.slow_ms is None and slow_ms is not None else None,
+    )
+
+
+def is_gpu(instance_type: str) -> bool:
+    """Say whether an instance type has NVIDIA GPUs: families p and g (EC2 instance families)."""
+    family = instance_type.split(".")[1]
+    return family[0] in "pg"
+
+
+def _count(policy: Policy, live: LiveState | None) -> tuple[int, bool]:
+    """Return green's instances, and whether the policy's count replaces the live one."""
+    asked = policy.endpoint.instance_count
+    if live is None or live.instance_count == asked:
+        return asked, False
+    # an autoscaled count is the traffic's answer: it survives the rollout (RetainAllVariantProperties)
+    if live.scales or policy.endpoint.autoscaling:
+        return live.instance_count, False
+    return asked, True
+
+
+def _strategy(policy: Policy, count: int, first: bool) -> tuple[Strategy, list[Problem]]:
+    """Return the strategy that is used, or why the one that was asked for cannot be."""
+    if first or count > 1 or policy.strategy == "all_at_once":
+        return policy.strategy, []
+    if not policy.strategy_chosen:
+        return "all_at_once", []
+    what = f"strategy is {policy.strategy}, and one instance cannot be split"
+    fix = "Run 2 instances or more, or ask for all_at_once, which bakes with all traffic on the new model."
+    return policy.strategy, [Problem("ONE_INSTANCE", what, "strategy", fix)]
+
+
+def _instance_problems(policy: Policy) -> list[Problem]:
+    """Refuse hardware that no image of the stack runs on: its images are x86, for CPU and for NVIDIA GPUs."""
+    kind = policy.endpoint.instance_type
+    fix = "Choose a GPU instance (ml.g5, ml.g6, ml.p4d...) or an x86 one (ml.c5, ml.m5, ml.c7i...)."
+    if re.match(r"^ml\.(inf|trn)\d", kind):
+        what = f"{kind} has AWS's own accelerators, for which the TensorFlow Serving image is not built"
+    elif re.match(r"^ml\.[a-z]+\d+gd?n?\.", kind):
+        what = f"{kind} has ARM processors (Graviton), for which the TensorFlow Serving image is not built"
+    else:
+        return []
+    return [Problem("INSTANCE_TYPE", what, "endpoint.instance_type", fix)]
+
+
+def _canary(policy: Policy, count: int) -> tuple[int, list[Problem]]:
+    """Return the canary's instances: what is planned, judged and told is this number over the count."""
+    size = policy.canary.size
+    instances = size.instances if size.instances is not None else math.ceil((size.share or 0) * count)
+    if instances > count // 2:
+        what = f"a canary of {instances} of {count} instances is more than half (SageMaker's CanarySize allows 50%)"
+        fix = f"Use canary.size of at most {count // 2}, or more instances."
+        return instances, [Problem("CANARY_SIZE", what, "canary.size", fix)]
+    if size.share is not None and instances / count > 2 * size.share:
+        what = f"a share of {size.share:.0%} of {count} instances is {instances} instance, {instances / count:.0%}"
+        enough = math.ceil(1 / size.share / 2)
+        fix = f"Ask for {instances / count:.0%} if that is meant, or run at least {enough} instances."
+        return instances, [Problem("CANARY_SIZE", what, "canary.size", fix)]
+    return instances, []
+
+
+def _first_share(policy: Policy, canary_instances: int, count: int) -> float:
+    """Return green's share of traffic when it first has any."""
+    return {
+        "canary": canary_instances / count,
+        "linear": policy.linear.step_share,
+        "rolling": policy.rolling.batch_share,
+        "all_at_once": 1.0,
+    }[policy.strategy]
+
+
+def _timing_problems(policy: Policy) -> list[Problem]:
+    problems = []
+    lag, bake = timing.metric_lag_seconds(policy), _bake(policy)
+    # a rolling update has no final bake; its batches are the time in which alarms act
+    watched = timing.waits_seconds(policy)
+    silence = timing.silence_seconds(policy)
+    if silence + lag > watched:
+        what = (
+            f"a dead judge is noticed after {silence} s and {lag} s of metric lag, and the bakes are {watched} s in all"
+        )
+        fix = "Lengthen the bakes to twice their sum, or shorten judge.dead_man or endpoint.metrics_every."
+        problems.append(Problem("DEAD_MAN_TOO_LONG", what, "judge.dead_man", fix))
+    slowest = timing.slowest_look_seconds(policy)
+    if slowest > silence / 2:
+        what = f"a rollout this long can be looked at every {slowest} s only, and its heartbeat may pause {silence} s"
+        fix = f"Use a judge.dead_man of at least {2 * slowest}s, or shorter bakes."
+        problems.append(Problem("DEAD_MAN_TOO_SHORT", what, "judge.dead_man", fix))
+    notice = timing.notice_seconds(policy)
+    if policy.on_inconclusive == "rollback" and policy.strategy != "all_at_once" and bake <= notice:
+        what = f"on_inconclusive: rollback must be decided {notice} s before the bake of {bake} s ends"
+        where = f"{policy.strategy}.bake"
+        problems.append(Problem("NO_TIME_TO_DECIDE", what, where, f"Use a bake of at least {2 * notice}s."))
+    return problems
+
+
+def _require_quota(inputs: PlanInputs, policy: Policy, count: int) -> None:
+    """Park the release when the quota cannot hold what it needs: both fleets while baking (blue/green).
+
+    Instances of other endpoints count against the same quota, and are not known here: enough is not a promise.
+    """
+    kind, live = policy.endpoint.instance_type, inputs.live
+    same = live.instance_count if live is not None and live.instance_type == kind else 0
+    needed = count + same
+    if same and policy.strategy == "rolling":
+        needed = max(count, same) + math.ceil(count * policy.rolling.batch_share - 1e-9)
+    if inputs.quota is not None and inputs.quota < needed:
+        while_both = f", {same} of them the live fleet, while both run" if same else ""
+        raise ParkedError(
+            f"the quota '{kind} for endpoint usage' is {inputs.quota} and the rollout needs {needed} "
+            f"instances{while_both}; ask for more in Service Quotas and drop again"
+        )
+
+
+def _bake(policy: Policy) -> int:
+    return {
+        "canary": policy.canary.bake_seconds,
+        "linear": policy.linear.bake_seconds,
+        "rolling": policy.rolling.bake_seconds,
+        "all_at_once": 0,
+    }[policy.strategy]
+
+
+def _final_bake(policy: Policy) -> int:
+    return policy.linear.final_bake_seconds if policy.strategy == "linear" else policy.canary.final_bake_seconds
+
+
+def _notes(inputs: PlanInputs, policy: Policy, count: int, canary_instances: int, slow_ms: float | None) -> list[str]:
+    """Say in words what will happen and what will not be seen."""
+    live = inputs.live
+    if live is None:
+        return ["first release: there is nothing to compare with, the golden requests decide"]
+    notes: list[str] = []
+    if policy.strategy == "canary":
+        notes.append(f"canary of {canary_instances} of {count} instances ({canary_instances / count:.0%} of traffic)")
+    if policy.strategy == "all_at_once":
+        if inputs.policy.strategy != "all_at_once":
+            notes.append(f"one instance cannot be split: {inputs.policy.strategy} becomes all_at_once, final bake kept")
+        notes.append("no blue beside green: only the SLO alarms and the heartbeat act")
+    if policy.strategy == "rolling":
+        notes.append("rolling replaces blue batch by batch: rolling back provisions the old instances again")
+    if slow_ms is None:
+        notes.append("slow requests are not judged: no latency of blue in the last hour, and judge.slow is auto")
+    hours = (timing.waits_seconds(policy) + timing.PROVISIONING_SECONDS) / 3600
+    extra = math.ceil(count * policy.rolling.batch_share - 1e-9) if policy.strategy == "rolling" else count
+    notes.append(
+        f"the second fleet costs about {extra} x {hours:.1f} instance hours of {policy.endpoint.instance_type}"
+    )
+    silence = timing.silence_seconds(policy) + timing.metric_lag_seconds(policy)
+    if silence > _bake(policy) / 2 > 0:
+        notes.append(f"a dead judge is noticed after {silence} s, which is more than half of the bake")
+    peak, scaling = inputs.traffic.peak_per_second, policy.endpoint.autoscaling
+    if peak and scaling and peak * 60 > count * scaling.invocations_per_instance_per_minute:
+        notes.append(
+            f"scaling is frozen at {count} instances during the rollout, and the busiest minute of the last days had "
+            f"{peak:.0f} requests a second, more than its target"
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""AWS on one laptop: moto, plus what moto lacks, one file each."""

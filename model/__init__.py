@@ -1,0 +1,1 @@
+"""The sample model: train, export, golden requests, package. TensorFlow lives here only."""

@@ -1,0 +1,74 @@
+"""Plans and what they are made from, for the tests of the rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modeldrop.policy.model import (
+    ArtifactPolicy,
+    CanaryPolicy,
+    CapacitySize,
+    EndpointPolicy,
+    GatesPolicy,
+    JudgePolicy,
+    LinearPolicy,
+    Policy,
+    RollingPolicy,
+    SloPolicy,
+)
+from modeldrop.rollout.plan import LiveState, PlanInputs, RolloutPlan, Stack, Traffic, plan_rollout
+
+RELEASE = "sentiment-20261123201000-4f1c2a"
+GPU = "ml.g5.xlarge"
+
+
+def a_policy(**overrides: Any) -> Policy:
+    values: dict[str, Any] = {
+        "endpoint": EndpointPolicy(GPU, 10),
+        "strategy": "canary",
+        "canary": CanaryPolicy(CapacitySize(instances=1), 600, 600),
+        "linear": LinearPolicy(0.2, 300, 600),
+        "rolling": RollingPolicy(0.25, 300),
+        "slo": SloPolicy(),
+        "judge": JudgePolicy(),
+        "on_inconclusive": "promote",
+        "on_blind": "rollback",
+        "artifact": ArtifactPolicy(),
+        "gates": GatesPolicy(),
+        "retain": 3,
+    }
+    return Policy(**(values | overrides))
+
+
+def some_inputs(**overrides: Any) -> PlanInputs:
+    values: dict[str, Any] = {
+        "endpoint": "sentiment",
+        "release": RELEASE,
+        "model_data_url": "s3://approved/approved/sentiment/9b1d/model.tar.gz",
+        "policy": a_policy(),
+        "stack": Stack(
+            "gpu-image",
+            "cpu-image",
+            "gpu-ami",
+            "arn:aws:iam::123456789012:role/endpoint",
+            "arn:aws:iam::123456789012:role/rehearsal",
+            "modeldrop",
+            "modeldrop",
+        ),
+        "live": LiveState("sentiment-20261120101500-77ab01", GPU, 10),
+        "traffic": Traffic(72_000, 360, 40.0, 30.0),
+    }
+    return PlanInputs(**(values | overrides))
+
+
+def a_plan(**overrides: Any) -> RolloutPlan:
+    return plan_rollout(some_inputs(**overrides))
+
+
+def a_demo_policy(**overrides: Any) -> Policy:
+    values: dict[str, Any] = {
+        "endpoint": EndpointPolicy(GPU, 10, metrics_every_seconds=10),
+        "canary": CanaryPolicy(CapacitySize(instances=1), 30, 20),
+        "judge": JudgePolicy(metric_lag_seconds=3, dead_man_seconds=20),
+    }
+    return a_policy(**(values | overrides))

@@ -1,0 +1,154 @@
+"""Alarms that cannot do what they are for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from modeldrop.errors import PolicyRejectedError
+from modeldrop.policy.model import CanaryPolicy, CapacitySize, SloPolicy
+from modeldrop.rollout.alarms import alarm_requests
+from modeldrop.rollout.lint import lint_alarms
+from modeldrop.rollout.plan import LiveState, Traffic
+from modeldrop.rollout.sight import _low_quantile, seconds_until_seen
+from tests.unit.rollout_builders import GPU, RELEASE, a_demo_policy, a_plan, a_policy
+
+GREEN = [{"Name": name, "Value": "x"} for name in ("EndpointName", "VariantName", "EndpointConfigName")]
+
+
+def an_alarm(**overrides: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "AlarmName": "a",
+        "Namespace": "AWS/SageMaker",
+        "MetricName": "InvocationModelErrors",
+        "Dimensions": GREEN,
+        "Statistic": "Average",
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 0.01,
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": 1,
+        "TreatMissingData": "notBreaching",
+    }
+    return values | overrides
+
+
+def codes(*alarms: dict[str, Any], bake: int = 600) -> list[str]:
+    return [problem.code for problem in lint_alarms(list(alarms), watched_seconds=bake, lag_seconds=90)]
+
+
+def test_a_sound_alarm_passes() -> None:
+    assert codes(an_alarm()) == []
+
+
+def test_the_guides_own_sample_alarm_cannot_fire() -> None:
+    """Deployment guardrails guide: Invocation4XXErrors, Average, over 1; a request counts 0 or 1."""
+    assert codes(an_alarm(MetricName="Invocation4XXErrors", Threshold=1)) == ["ALARM_CANNOT_FIRE"]
+
+
+def test_a_latency_beyond_the_response_time_limit_cannot_be_exceeded() -> None:
+    slow = an_alarm(MetricName="ModelLatency", ExtendedStatistic="p99", Threshold=60_000_000)
+    assert codes(slow) == ["ALARM_CANNOT_FIRE"]
+
+
+def test_more_datapoints_than_periods_cannot_be() -> None:
+    assert "ALARM_CANNOT_FIRE" in codes(an_alarm(DatapointsToAlarm=2))
+
+
+def test_an_alarm_on_both_fleets_is_diluted() -> None:
+    assert codes(an_alarm(Dimensions=GREEN[:2])) == ["ALARM_DILUTED"]
+
+
+def test_an_alarm_slower_than_the_bake_is_refused() -> None:
+    """Deployment guardrails guide: 2 periods of 600 s beside a bake of 600 s."""
+    assert codes(an_alarm(Period=600, EvaluationPeriods=2, DatapointsToAlarm=2)) == ["ALARM_TOO_SLOW"]
+    assert codes(an_alarm(), bake=150) == []
+    assert codes(an_alarm(), bake=149) == ["ALARM_TOO_SLOW"]
+
+
+def test_more_than_ten_alarms_are_refused() -> None:
+    assert codes(*[an_alarm()] * 11) == ["TOO_MANY_ALARMS"]
+
+
+def test_a_plan_with_an_alarm_that_is_too_slow_is_refused() -> None:
+    policy = a_policy(canary=CanaryPolicy(CapacitySize(1), 100, 140), slo=SloPolicy(0.01))
+    with pytest.raises(PolicyRejectedError) as caught:
+        a_plan(policy=policy)
+    assert {problem.code for problem in caught.value.problems} & {"ALARM_TOO_SLOW", "DEAD_MAN_TOO_LONG"}
+
+
+def test_our_own_alarms_pass_our_own_lint() -> None:
+    for policy in (a_policy(slo=SloPolicy(0.01, {"p99": 100.0})), a_demo_policy(slo=SloPolicy(0.01, {"p90": 100.0}))):
+        assert a_plan(policy=policy).release == RELEASE
+
+
+def test_verdict_fires_on_one_point_and_heartbeat_on_silence() -> None:
+    verdict, heartbeat = alarm_requests(a_plan(policy=a_demo_policy()))
+    assert verdict["AlarmName"] == f"{RELEASE}-verdict"
+    assert (verdict["Threshold"], verdict["DatapointsToAlarm"], verdict["TreatMissingData"]) == (1, 1, "notBreaching")
+    assert verdict["Period"] == 10
+    assert heartbeat["AlarmName"] == f"{RELEASE}-heartbeat"
+    assert heartbeat["TreatMissingData"] == "breaching"
+    assert heartbeat["EvaluationPeriods"] == heartbeat["DatapointsToAlarm"]
+
+
+def test_latency_is_in_microseconds_on_greens_own_dimensions() -> None:
+    latency = alarm_requests(a_plan(policy=a_policy(slo=SloPolicy(latency_ms={"p99": 100.0}))))[-1]
+    assert latency["Threshold"] == 100_000
+    assert {"Name": "EndpointConfigName", "Value": RELEASE} in latency["Dimensions"]
+
+
+def test_a_first_release_has_no_alarms() -> None:
+    assert alarm_requests(a_plan(live=None)) == []
+
+
+def test_a_ceiling_that_blue_itself_breaks_is_told() -> None:
+    policy = a_policy(slo=SloPolicy(0.001, {"p99": 30.0}))
+    notes = " ".join(a_plan(policy=policy).notes)
+    assert "blue had 0.50% in the last hour" in notes
+    assert "blue's p95 was 40 ms" in notes
+
+
+def test_a_ceiling_that_one_failure_breaks_is_told() -> None:
+    policy = a_policy(slo=SloPolicy(0.01))
+    assert "one failure is over slo.error_rate" in " ".join(a_plan(policy=policy, traffic=Traffic(3600, 0)).notes)
+    assert "one failure" not in " ".join(a_plan(policy=policy).notes)
+
+
+def test_a_canary_too_short_for_a_verdict_is_told() -> None:
+    policy = a_policy(canary=CanaryPolicy(CapacitySize(1), 200, 600))
+    assert "a bad green may meet all users" in " ".join(a_plan(policy=policy).notes)
+
+
+def test_a_worse_green_is_seen_sooner() -> None:
+    plan = a_plan()
+    seen = [
+        seconds_until_seen(plan, a_policy().judge, requests_per_second=50, blue_rate=0.005, green_rate=rate)
+        for rate in (0.05, 0.1, 0.5)
+    ]
+    assert all(one is not None for one in seen)
+    assert seen == sorted(seen, reverse=True)  # type: ignore[type-var]
+    assert seen[-1] == 60 + 90 + 60 + 30
+
+
+@pytest.mark.parametrize(("rate", "trials"), [(0.05, 40), (0.3, 5), (0.02, 1000), (0.5, 100_000)])
+def test_the_unlucky_hundredth_is_a_hundredth(rate: float, trials: int) -> None:
+    low = _low_quantile(trials, rate)
+    assert _low_quantile(trials, 1.0) == trials
+    if trials > 10_000:
+        assert low == pytest.approx(trials * rate - 2.33 * math.sqrt(trials * rate * (1 - rate)), abs=2)
+        return
+    chances = [math.comb(trials, count) * rate**count * (1 - rate) ** (trials - count) for count in range(low + 1)]
+    assert sum(chances[:-1]) <= 0.01 < sum(chances)
+
+
+def test_a_difference_that_does_not_matter_is_never_seen() -> None:
+    seen = seconds_until_seen(a_plan(), a_policy().judge, requests_per_second=50, blue_rate=0.01, green_rate=0.011)
+    assert seen is None
+
+
+def test_a_plan_for_one_instance_promises_no_sight() -> None:
+    plan = a_plan(policy=a_policy(endpoint=a_policy().endpoint.__class__(GPU, 1)), live=LiveState("old", GPU, 1))
+    assert not any("is seen within" in note for note in plan.notes)

@@ -1,0 +1,49 @@
+"""Looks and screens: shares from what was counted, unknown shown as unknown."""
+
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from cli.looking import FleetLook, Look
+from cli.screen import PlainScreen, fleet_line, panel
+from modeldrop.release.record import ReleaseRecord
+
+
+def a_look(green: FleetLook, blue: FleetLook | None = None, phase: str = "canary") -> Look:
+    record = ReleaseRecord("sentiment", "sentiment-2", "bucket", "key", "version", phase=phase)  # type: ignore[arg-type]
+    return Look(datetime(2026, 11, 24, tzinfo=UTC), record, "Updating", blue, green)
+
+
+def test_share_is_greens_part_of_the_last_period() -> None:
+    look = a_look(FleetLook("g", 50, 0, recent_requests=20), FleetLook("b", 900, 0, recent_requests=180))
+    assert look.share == 0.1
+
+
+def test_without_any_data_the_share_is_unknown() -> None:
+    assert a_look(FleetLook("g"), FleetLook("b")).share is None
+
+
+def test_a_silent_green_beside_a_busy_blue_has_no_share() -> None:
+    assert a_look(FleetLook("g"), FleetLook("b", 10, 0, recent_requests=10)).share == 0.0
+
+
+def test_missing_error_counts_are_not_shown_as_zero() -> None:
+    assert fleet_line(FleetLook("g", 10)) == "10 requests, ? errors (?), p50 ? p99 ?"
+
+
+def test_the_panel_names_both_fleets_and_the_phase() -> None:
+    look = a_look(FleetLook("model-b", 31, 9, 80.0, 120.0, 20), FleetLook("model-a", 900, 0, 1.0, 3.0, 180))
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(panel(look, 12.0))
+    shown = console.export_text()
+    assert all(word in shown for word in ("model-a", "model-b", "29.0%", "canary", "10% on green"))
+
+
+def test_a_plain_screen_prints_a_phase_once_until_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = PlainScreen()
+    for phase in ("canary", "canary", "shifting"):
+        screen.show(a_look(FleetLook("g"), FleetLook("b"), phase))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines] == ["canary", "shifting"]

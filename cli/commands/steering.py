@@ -37,6 +37,9 @@ def abort(endpoint: Endpoint, stack: StackName = DEFAULT_STACK, as_json: AsJson 
         raise CommandError(
             f"{record.release} has just ended", fix=f"modeldrop show {record.release}", status=ANSWER_IS_NO
         )
+    token = found.releases().approval_token(record.endpoint, record.release)
+    if record.phase == WAITING_FOR_APPROVAL and token:
+        _end_wait(found, token, f"aborted by {_who(found)} before it was approved")
     publish_verdict(found, record.endpoint, record.release)
     if as_json:
         print_json({"endpoint": record.endpoint, "release": record.release, "abort": "requested"})
@@ -73,7 +76,7 @@ def deny(
     found = find_stack(stack)
     record, token = _waiting(found, release)
     cause = f"denied by {_who(found)}" + (f": {reason}" if reason else "")
-    found.account.client("stepfunctions").send_task_failure(taskToken=token, error="AbortedError", cause=cause[:1000])
+    _end_wait(found, token, cause)
     _tell(record, "denied", as_json=as_json)
 
 
@@ -109,6 +112,10 @@ def publish_verdict(stack: Stack, endpoint: str, release: str) -> None:
             for at in (now - timedelta(seconds=10), now)
         ],
     )
+
+
+def _end_wait(stack: Stack, token: str, cause: str) -> None:
+    stack.account.client("stepfunctions").send_task_failure(taskToken=token, error="AbortedError", cause=cause[:1000])
 
 
 def _under_way(stack: Stack, endpoint: str) -> ReleaseRecord:

@@ -102,15 +102,18 @@ class Traffic:
         return self.seen()
 
     def _read(self) -> None:
-        stream = self._process.stdout
-        for line in stream or ():
-            self._requests.extend(Request(*one) for one in json.loads(line))
+        if self._process.stdout is None:
+            return
+        with self._process.stdout as stream:
+            for line in stream:
+                self._requests.extend(Request(*one) for one in json.loads(line))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         stop_process(self._process, grace_seconds=1)
+        self._reader.join(2)
 
 
 def ask(endpoint: str, rate: int, stop: threading.Event) -> None:

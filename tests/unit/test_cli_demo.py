@@ -1,10 +1,12 @@
 """What the demo calls a success: expected outcomes, no failure but the bad canary's, no silence."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 from cli.demo.results import EXPECTED, Drop, Story
-from cli.demo.traffic import Request, Seen
+from cli.demo.traffic import Request, Seen, Traffic
 from modeldrop.release.record import ReleaseRecord
 
 
@@ -71,3 +73,13 @@ def test_percentiles_are_of_answered_requests() -> None:
 
 def test_no_requests_have_no_percentile() -> None:
     assert Seen(()).percentile_ms(99) is None
+
+
+def test_the_users_process_leaves_no_pipe_open() -> None:
+    said = '[[1, 2, ""]]'
+    process = subprocess.Popen([sys.executable, "-c", f"print({said!r})"], stdout=subprocess.PIPE)
+    with Traffic(process) as traffic:
+        process.wait(10)
+        assert traffic.stop().requests == (Request(1, 2, ""),)
+    assert process.stdout is not None
+    assert process.stdout.closed

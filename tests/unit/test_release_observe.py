@@ -89,3 +89,12 @@ def test_a_passage_survives_the_record() -> None:
     passage = advance(Passage(), seen, at(5), at(15))
     assert passage_from_json(passage_to_json(passage)) == passage
     assert passage_from_json({}) == Passage()
+
+
+def test_nothing_is_judged_once_a_roll_back_has_begun() -> None:
+    seen = view(a_description("Updating", **pending(("ActivatingTraffic", 10), ("Baking", 12))))
+    passage = advance(Passage(), seen, at(5), at(15))
+    passage = advance(passage, view(a_description("RollingBack")), at(30), at(35))
+    assert not touches_shift(passage, at(15), at(25))
+    assert touches_shift(passage, at(30), at(40))
+    assert touches_shift(passage, at(60), at(70))

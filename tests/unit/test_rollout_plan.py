@@ -169,6 +169,15 @@ def test_blues_rate_is_unknown_where_it_had_few_requests() -> None:
     assert a_plan(traffic=Traffic(99, 50)).blue_error_rate is None
 
 
+def test_failures_come_in_clumps_as_blues_did_unless_the_policy_knows_better() -> None:
+    seen = a_plan(traffic=Traffic(72_000, 360, 40.0, 30.0, clump=3))
+    assert seen.clump == 3
+    assert any("3 at a time, as in blue's last hour" in note for note in seen.notes)
+    told = a_plan(traffic=Traffic(72_000, 360, 40.0, 30.0, clump=3), policy=a_policy(judge=JudgePolicy(clump=1)))
+    assert told.clump == 1
+    assert not any("at a time" in note for note in told.notes)
+
+
 def test_the_double_fleet_is_told_in_instance_hours() -> None:
     assert any(note == f"the second fleet costs about 10 x 0.6 instance hours of {GPU}" for note in a_plan().notes)
 

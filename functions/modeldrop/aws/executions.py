@@ -27,6 +27,15 @@ def is_running(execution_arn: str) -> bool:
         raise
 
 
+def fail_task(token: str, error: str, cause: str) -> None:
+    """End a wait for an answer with an error; a wait that is over already is left alone."""
+    try:
+        clients.stepfunctions().send_task_failure(taskToken=token, error=error, cause=cause)
+    except ClientError as failure:
+        if code(failure) not in ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken"):
+            raise
+
+
 def arn(state_machine_arn: str, name: str) -> str:
     """Return the ARN of the execution of this name."""
     return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"

@@ -59,12 +59,16 @@ def counts(
 
 @dataclass(frozen=True)
 class LastHour:
-    """The endpoint's last hour: requests and errors, p95 of the model's latency, and the busiest minute's rate."""
+    """The endpoint's last hour: requests and errors, p95 of the model's latency, and the busiest minute's rate.
+
+    minutes: the counts of each of its minutes that had data.
+    """
 
     requests: int
     errors: int
     p95_ms: float | None
     peak_per_second: float | None
+    minutes: tuple[Counts, ...] = ()
 
 
 def last_hour(endpoint: str, now: datetime) -> LastHour:
@@ -78,13 +82,15 @@ def last_hour(endpoint: str, now: datetime) -> LastHour:
         "p95": (scope, "ModelLatency", "p95"),
     }
     hour = _read(wanted, start, now, 3600)
-    minutes = _read({"busy": (scope, "Invocations", "Sum")}, now - timedelta(days=3), now, 60)["busy"]
+    busy = _read({"busy": (scope, "Invocations", "Sum")}, now - timedelta(days=3), now, 60)["busy"]
+    minutes = counts({"blue": scope}, start, now, 60, None)["blue"]
     p95 = max(hour["p95"].values(), default=None)
     return LastHour(
         requests=int(sum(hour["requests"].values())),
         errors=int(max(sum(hour["model"].values()), sum(hour["server"].values()))),
         p95_ms=p95 / 1000 if p95 is not None else None,
-        peak_per_second=max(minutes.values()) / 60 if minutes else None,
+        peak_per_second=max(busy.values()) / 60 if busy else None,
+        minutes=tuple(minutes.values()),
     )
 
 

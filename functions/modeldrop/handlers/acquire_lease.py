@@ -10,6 +10,7 @@ from modeldrop.clock import moment, now
 from modeldrop.errors import AbortedError, LeaseLostError, SupersededError
 from modeldrop.observability import entry
 from modeldrop.release import lease as leases
+from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
 
 
@@ -22,6 +23,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if record.abort_requested_by:
         raise AbortedError(f"aborted by {record.abort_requested_by} before the rollout began")
     table.announce(endpoint, record.order)
+    supersede_approvals(table, record)
     lease = table.lease(endpoint)
     seconds = int(now().timestamp())
     asks = leases.must_ask_for_owner(lease, release, seconds)
@@ -42,3 +44,12 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if waited > leases.MAX_WAIT_SECONDS:
         raise LeaseLostError(f"{lease.owner} has held the endpoint for {waited / 3600:.0f} h; look at its execution")
     return {"acquired": False, "wait_seconds": leases.wait_seconds(waited)}
+
+
+def supersede_approvals(table: ReleaseTable, newer: ReleaseRecord) -> None:
+    """End the wait of older releases that nobody has approved yet: they hold no lease, so they would never look."""
+    for older in table.recent(newer.endpoint):
+        if older.outcome is None and older.phase == "approving" and older.order < newer.order:
+            token = table.approval_token(older.endpoint, older.release)
+            if token:
+                executions.fail_task(token, "SupersededError", f"{newer.release} took its place before it was approved")

@@ -13,7 +13,7 @@ from modeldrop.errors import LeaseLostError, ModeldropError
 from modeldrop.judge.bins import Bin
 from modeldrop.judge.judge import Verdict, judge, verdict_to_json
 from modeldrop.observability import entry
-from modeldrop.policy.model import Policy
+from modeldrop.policy.model import MetricName, Policy
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
 from modeldrop.release.record import ReleaseRecord
@@ -86,12 +86,21 @@ def look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, at: datetime)
             every_bin,
             policy.judge,
             canary_started=passage.canary_started,
-            clump=policy.judge.clump or 1,
+            clump=plan.clump,
             green_share=plan.canary_share,
             expected_bins=max(1, expected),
+            metrics=("errors",) if plan.slow_ms is None else ("errors", "slow"),
+            blue_rates=blue_rates(plan),
+            error_ceiling=plan.error_ceiling,
         )
         seen = Seen(at, endpoint, passage, tuple(every_bin), verdict, "")
     return replace(seen, reason=reason_to_roll_back(as_look(record, plan, policy, seen)))
+
+
+def blue_rates(plan: RolloutPlan) -> dict[MetricName, float]:
+    """Return blue's rates in the hour before the release, where they are known."""
+    rates: dict[MetricName, float | None] = {"errors": plan.blue_error_rate, "slow": plan.blue_slow_rate}
+    return {metric: rate for metric, rate in rates.items() if rate is not None}
 
 
 def as_look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, seen: Seen) -> Look:

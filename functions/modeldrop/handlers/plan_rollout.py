@@ -8,6 +8,7 @@ from modeldrop.aws import endpoints, measurements, quotas, scaling
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.errors import ParkedError, TransientError
+from modeldrop.judge.clump import clump_size
 from modeldrop.observability import entry
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
@@ -77,4 +78,4 @@ def live_state(endpoint: str, seen: EndpointView) -> LiveState | None:
 def traffic(endpoint: str) -> Traffic:
     """Read blue's last hour."""
     hour = measurements.last_hour(endpoint, now())
-    return Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second)
+    return Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump_size(hour.minutes))

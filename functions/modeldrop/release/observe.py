@@ -137,7 +137,12 @@ def advance(passage: Passage, seen: EndpointView, last_look: datetime, now: date
 
 
 def touches_shift(passage: Passage, start: datetime, end: datetime) -> bool:
-    """Say whether traffic moved in this bin, or may have: such a bin compares two different times."""
+    """Say whether traffic moved in this bin, or may have: such a bin compares two different times.
+
+    Once a roll back has begun nothing is compared any more: a green that is being taken away is not blind.
+    """
+    if passage.rolling_back_since is not None and end > passage.rolling_back_since:
+        return True
     return any(begin < end and until >= start for begin, until in passage.shifts)
 
 

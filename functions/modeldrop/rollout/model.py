@@ -21,12 +21,16 @@ class LiveState:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Blue's last hour: requests, errors, p95 of the model's latency, and the busiest minute of the last days."""
+    """Blue's last hour: requests, errors, p95 of the model's latency, and the busiest minute of the last days.
+
+    clump: how many of its failures came together (judge.clump).
+    """
 
     requests: int = 0
     errors: int = 0
     p95_ms: float | None = None
     peak_per_second: float | None = None
+    clump: int = 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class RolloutPlan:
     """A rollout, decided. Counts are instances, shares fractions of 1, times seconds, latencies milliseconds.
 
     canary_share: green's part of the instances, hence of the traffic, when it first has any. blue_error_rate,
-    blue_slow_rate: of the last hour, None when not known; they cap the judge's margin.
+    blue_slow_rate: of the last hour, None when not known; they cap the judge's margin. clump: how many failures come
+    together, as the policy says or as blue's last hour had it.
     """
 
     endpoint: str
@@ -107,6 +112,7 @@ class RolloutPlan:
     notes: tuple[str, ...]
     blue_error_rate: float | None = None
     blue_slow_rate: float | None = None
+    clump: int = 1
 
 
 def plan_to_json(plan: RolloutPlan) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         blue_error_rate=traffic.errors / traffic.requests if traffic.requests >= MIN_RATE_REQUESTS else None,
         # slow is what 5% of blue exceeded, where it is taken from blue itself
         blue_slow_rate=0.05 if policy.judge.slow_ms is None and slow_ms is not None else None,
+        clump=policy.judge.clump or traffic.clump,
     )
 
 
@@ -256,6 +257,10 @@ def _notes(inputs: PlanInputs, policy: Policy, count: int, canary_instances: int
         notes.append("rolling replaces blue batch by batch: rolling back provisions the old instances again")
     if slow_ms is None:
         notes.append("slow requests are not judged: no latency of blue in the last hour, and judge.slow is auto")
+    clump = policy.judge.clump or inputs.traffic.clump
+    if clump > 1:
+        whose = "as the policy says" if policy.judge.clump else "as in blue's last hour"
+        notes.append(f"failures are taken to come {clump} at a time, {whose}: the judge needs more of them to be sure")
     hours = (timing.waits_seconds(policy) + timing.PROVISIONING_SECONDS) / 3600
     extra = math.ceil(count * policy.rolling.batch_share - 1e-9) if policy.strategy == "rolling" else count
     notes.append(

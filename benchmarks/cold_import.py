@@ -1,4 +1,5 @@
-"""Time the cold import of every handler with what ships, each in a fresh interpreter.
+"""Time the cold import of every handler, with what ships: `python benchmarks/cold_import.py`.
+
 The interpreter has functions/requirements.txt only and believes to be in Lambda, where the X-Ray SDK imports less.
 CPU time is printed beside wall time, since other programs of the machine change it less.
 """

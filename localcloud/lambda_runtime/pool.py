@@ -33,7 +33,7 @@ class Pool:
     def invoke(self, function: Any, payload: bytes, function_arn: str, trace_id: str | None = None) -> Outcome:
         """Run one event of one of moto's functions; raises TooManyRequestsError, ValueError for a foreign runtime."""
         version = self._describe(function)
-        environment = self._acquire(version, function.reserved_concurrency)
+        environment = self._acquire(version, _reserved_concurrency(function))
         try:
             return environment.invoke(payload, function_arn, trace_id or _trace_id())
         finally:
@@ -86,18 +86,21 @@ class Pool:
 
     def _acquire(self, version: FunctionVersion, reserved: int | None) -> Environment:
         with self._lock:
+            if reserved is not None and self._busy(version.name) >= reserved:
+                raise TooManyRequestsError(version.name)
             environments = self._environments.setdefault(version.key, [])
-            busy = 0
             for environment in environments:
                 if not environment.dead and environment.lock.acquire(blocking=False):
                     return environment
-                busy += 1
-            if reserved is not None and busy >= int(reserved):
-                raise TooManyRequestsError(version.name)
             environment = Environment(version, self._runtime)
             environment.lock.acquire()
             environments.append(environment)
             return environment
+
+    def _busy(self, name: str) -> int:
+        """Count the events that run now, over all versions of a function."""
+        everything = (environment for environments in self._environments.values() for environment in environments)
+        return sum(each.function.name == name and not each.dead and each.lock.locked() for each in everything)
 
     def _discard(self, environment: Environment) -> None:
         with self._lock:
@@ -144,6 +147,14 @@ class Pool:
         if layer is None:
             raise ValueError(f"layer {arn} does not exist")
         return self.code.unpack(layer.code_digest, layer.code_bytes, interpreter) / "python"
+
+
+def _reserved_concurrency(function: Any) -> int | None:
+    """Return the limit set on the function, which its versions share; None when there is none."""
+    from moto.awslambda.models import lambda_backends
+
+    latest = lambda_backends[function.account_id][function.region].get_function(function.function_name)
+    return None if latest.reserved_concurrency is None else int(latest.reserved_concurrency)
 
 
 def _trace_id() -> str:

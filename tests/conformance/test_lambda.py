@@ -212,6 +212,19 @@ def test_reserved_concurrency_throttles(client, function):
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
 
 
+def test_reserved_concurrency_of_zero_stops_every_version_also_a_warm_one(client, function):
+    # Lambda developer guide, "Configuring reserved concurrency": 0 throttles a function completely
+    name = function("def handler(event, context):\n    return 1\n")
+    version = client("lambda").publish_version(FunctionName=name)["Version"]
+    call(client, f"{name}:{version}")
+    client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError) as refused:
+        call(client, f"{name}:{version}")
+    assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
+    client("lambda").delete_function_concurrency(FunctionName=name)
+    call(client, f"{name}:{version}")
+
+
 def test_an_unknown_function_is_not_found(client):
     with pytest.raises(ClientError) as refused:
         call(client, "nobody")

@@ -95,3 +95,16 @@ def test_a_first_release_that_answers_wrongly_is_rejected() -> None:
 
 def test_a_workflow_that_ends_without_a_word_is_failed() -> None:
     assert outcome(started=False) == "failed"
+
+
+def test_a_judge_that_died_is_told_as_nobody_was_judging_also_when_the_workflow_noticed() -> None:
+    ending = decide_ending(an_end(error="Lambda.TooManyRequestsException", message="Rate", alarms=("r-heartbeat",)))
+    assert ending.outcome == "rolled_back"
+    assert "nobody was judging" in ending.reasons[0]
+    assert "Lambda.TooManyRequestsException" in ending.reasons[1]
+
+
+def test_an_abort_with_a_dead_judge_still_names_who() -> None:
+    ending = decide_ending(an_end(error="Lambda.TooManyRequestsException", aborted_by="ada", alarms=("r-verdict",)))
+    assert ending.outcome == "aborted"
+    assert "ada" in ending.reasons[0]

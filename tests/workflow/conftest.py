@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from modeldrop.release.upload import Upload, destination, release_id, table_endp
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "modeldrop"
+# sam and the runtime's python3.13, also where the environment is not active
+TOOLS = {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
 
 
 class Stack:
@@ -108,6 +111,32 @@ class Stack:
         except client.exceptions.ClientError:
             return None
 
+    def serving(self, name: str) -> str:
+        """Return the config that serves an endpoint at rest."""
+        found = self.endpoint(name)
+        assert found is not None
+        assert found["EndpointStatus"] == "InService"
+        return str(found["EndpointConfigName"])
+
+    def wait_for_phase(self, endpoint: str, release: str, *phases: str, seconds: float = 120) -> ReleaseRecord:
+        """Wait until a release is in one of the phases; its record."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            record = self.table.get(endpoint, release)
+            if record and record.phase in phases:
+                return record
+            assert not (record and record.outcome), f"{release} ended as {record and record.outcome}: {record}"
+            time.sleep(0.2)
+        pytest.fail(f"{release} did not come to {phases}")
+
+    def modeldrop(self, *arguments: str, status: int = 0) -> str:
+        """Run the command line as an operator would; what it said."""
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        environment = {**os.environ, **self.cloud.environment()}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == status, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def lease_is_free(self, endpoint: str, seconds: float = 10) -> bool:
         """Say whether the lease is given back (which follows the message by a step)."""
         deadline = time.monotonic() + seconds
@@ -116,6 +145,16 @@ class Stack:
                 return True
             time.sleep(0.2)
         return False
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """Two real models."""
+    out = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "-m", "model", "build", "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}, check=True, capture_output=True)
+    first, second = ((out / name / "model.tar.gz").read_bytes() for name in ("release-1", "release-2"))
+    return first, second
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +167,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def deploy(cloud: LocalCloud, directory: Path) -> None:
-    environment = {**os.environ, **cloud.environment(), "SAM_CLI_TELEMETRY": "0", "SAM_CLI_BETA_BUILD_PERFORMANCE": "1"}
+    sam = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_BETA_BUILD_PERFORMANCE": "1"}
+    environment = {**os.environ, **TOOLS, **cloud.environment(), **sam}
     build = str(directory / "build")
     run(["sam", "build", "--build-dir", build, "--cached"], environment)
     template = f"{build}/template.yaml"

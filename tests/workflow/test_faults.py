@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from modeldrop.release.record import ReleaseRecord
-from tests.workflow.conftest import ROOT, STACK, Stack
+from tests.workflow.conftest import STACK, Stack
 
 # nobody sends requests here, so silence must not decide
 POLICY = """
@@ -27,16 +24,6 @@ Ended = tuple[ReleaseRecord, ...]
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
-    """Two real models."""
-    out = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "model", "build", "--out", str(out)]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}, check=True, capture_output=True)
-    first, second = ((out / name / "model.tar.gz").read_bytes() for name in ("release-1", "release-2"))
-    return first, second
-
-
-@pytest.fixture(scope="module")
 def ended(stack: Stack, models: tuple[bytes, bytes]) -> Iterator[dict[str, Future[Ended]]]:
     """Play every story at once, each on an endpoint of its own."""
     stories = {"crowd": crowd, "capacity": capacity, "crash": crash, "throws": throws}
@@ -47,7 +34,7 @@ def ended(stack: Stack, models: tuple[bytes, bytes]) -> Iterator[dict[str, Futur
 def crowd(stack: Stack, models: tuple[bytes, bytes]) -> Ended:
     first = stack.finished("crowd", stack.drop("crowd", models[0], POLICY))
     rolling = stack.drop("crowd", models[1])
-    wait_for_phase(stack, "crowd", rolling, "preparing", "rolling_out", "canary")
+    stack.wait_for_phase("crowd", rolling, "preparing", "rolling_out", "canary")
     older = stack.drop("crowd", models[0], label="older")
     time.sleep(1.1)  # S3's LastModified has whole seconds
     newer = stack.drop("crowd", models[0], label="newer")
@@ -69,29 +56,11 @@ def crash(stack: Stack, models: tuple[bytes, bytes]) -> Ended:
 def throws(stack: Stack, models: tuple[bytes, bytes]) -> Ended:
     first = stack.finished("throws", stack.drop("throws", models[0], POLICY))
     second = stack.drop("throws", models[1])
-    wait_for_phase(stack, "throws", second, "canary")
+    stack.wait_for_phase("throws", second, "canary")
     # bins that are none: JudgeRollout throws at its next look
     key = f"reports/throws/{second}/bins.jsonl"
     stack.client("s3").put_object(Bucket=stack.outputs["ApprovedBucket"], Key=key, Body=b"this is no bin\n")
     return first, stack.finished("throws", second)
-
-
-def wait_for_phase(stack: Stack, endpoint: str, release: str, *phases: str) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        record = stack.table.get(endpoint, release)
-        if record and record.phase in phases:
-            return
-        assert not (record and record.outcome), f"{release} ended as {record and record.outcome}: {record}"
-        time.sleep(0.2)
-    pytest.fail(f"{release} did not come to {phases}")
-
-
-def serving(stack: Stack, endpoint: str) -> str:
-    found = stack.endpoint(endpoint)
-    assert found is not None
-    assert found["EndpointStatus"] == "InService"
-    return str(found["EndpointConfigName"])
 
 
 def test_the_same_event_twice_is_one_release_and_one_message(stack: Stack) -> None:
@@ -116,21 +85,21 @@ def test_a_release_waits_for_the_one_before_it_and_the_newest_supersedes(
 ) -> None:
     records = ended["crowd"].result()
     assert [record.outcome for record in records] == ["created", "promoted", "superseded", "promoted"]
-    assert serving(stack, "crowd") == records[-1].release
+    assert stack.serving("crowd") == records[-1].release
 
 
 def test_no_capacity_parks_the_release_and_leaves_the_old_model(stack: Stack, ended: dict[str, Future[Ended]]) -> None:
     first, second = ended["capacity"].result()
     assert second.outcome == "parked"
     assert "InsufficientInstanceCapacity" in second.reasons[0]
-    assert serving(stack, "capacity") == first.release
+    assert stack.serving("capacity") == first.release
 
 
 def test_a_container_that_dies_is_rolled_back_with_the_reason(stack: Stack, ended: dict[str, Future[Ended]]) -> None:
     first, second = ended["crash"].result()
     assert second.outcome == "rolled_back"
     assert second.reasons[0]
-    assert serving(stack, "crash") == first.release
+    assert stack.serving("crash") == first.release
 
 
 def test_every_outcome_leaves_a_card_for_people(stack: Stack, ended: dict[str, Future[Ended]]) -> None:
@@ -147,7 +116,7 @@ def test_a_function_that_throws_is_compensated_told_once_and_frees_the_lease(
     first, second = ended["throws"].result()
     assert second.outcome == "failed"
     assert "line 1" in second.reasons[0]
-    assert serving(stack, "throws") == first.release
+    assert stack.serving("throws") == first.release
     assert len(stack.outcome_messages(second.release)) == 1
     assert stack.lease_is_free("throws")
 

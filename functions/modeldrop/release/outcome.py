@@ -59,7 +59,7 @@ def decide_ending(facts: EndFacts) -> Ending:
     if facts.started and facts.endpoint.serves(facts.target):
         return _arrived(facts)
     if facts.error:
-        return Ending("failed", (f"{facts.error}: {facts.message}", _left_in_place(facts)))
+        return _broken(facts)
     if not facts.started:
         return Ending("failed", ("the workflow ended before the rollout began, and without saying why",))
     if facts.endpoint.lacks_capacity or _is_capacity(facts.failure_reason):
@@ -85,12 +85,26 @@ def _rolled_back(facts: EndFacts) -> Ending:
         return Ending("aborted", (f"aborted by {facts.aborted_by}; all traffic is back on the old model",))
     if facts.verdict_reason and any(name.endswith("-verdict") for name in facts.alarms):
         return Ending("rolled_back", (facts.verdict_reason,))
-    if any(name.endswith("-heartbeat") for name in facts.alarms):
+    if _nobody_judged(facts):
         return Ending("rolled_back", ("nobody was judging: the heartbeat stopped and the dead-man alarm fired",))
     if facts.alarms:
         return Ending("rolled_back", (f"alarm {', '.join(facts.alarms)} fired",))
     why = facts.failure_reason or facts.endpoint.failure_reason
     return Ending("rolled_back", (why or "SageMaker rolled back and gave no reason",))
+
+
+def _broken(facts: EndFacts) -> Ending:
+    """Say how a release ended whose workflow broke: what people or the dead-man alarm did comes first."""
+    said = f"{facts.error}: {facts.message}"
+    rolled_back = facts.started and not facts.first_release and facts.endpoint.serves(facts.previous)
+    if rolled_back and (facts.aborted_by or _nobody_judged(facts)):
+        ending = _rolled_back(facts)
+        return Ending(ending.outcome, (*ending.reasons, f"the workflow broke on the way ({said})"))
+    return Ending("failed", (said, _left_in_place(facts)))
+
+
+def _nobody_judged(facts: EndFacts) -> bool:
+    return any(name.endswith("-heartbeat") for name in facts.alarms)
 
 
 def _is_capacity(text: str) -> bool:

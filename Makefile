@@ -9,6 +9,9 @@ export SAM_CLI_TELEMETRY := 0
 export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
+# one worker for each slow suite: they mostly wait
+PARALLEL := --numprocesses 4 --dist loadgroup
+
 .PHONY: help setup demo test lint unit build images lock format clean
 
 help:            ## list the targets
@@ -33,7 +36,7 @@ demo: setup      ## the main job on this machine: four drops, one roll back, one
 	@$(BIN)/modeldrop local demo $(DEMO_ARGS)
 
 test: setup lint  ## every gate and every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 lint: setup      ## ruff, mypy, cfn-lint, statelint
 	@$(BIN)/ruff format --check --quiet .

@@ -12,7 +12,7 @@ import pytest
 
 from modeldrop.release.record import ReleaseRecord
 from tests.unit.artifact_builders import good_artifact
-from tests.workflow.conftest import Stack
+from tests.workflow.stack import Stack
 
 
 def a_tar(*members: tuple[str, bytes]) -> bytes:

@@ -1,0 +1,213 @@
+"""What happens to releases in the workflow tests: each story on an endpoint of its own, all of them at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from modeldrop.release.record import ReleaseRecord
+from tests.workflow.stack import STACK, Models, Stack
+
+# nobody sends requests here, so silence must not decide unless a story says so
+POLICY = """
+endpoint: {{instance_count: 2, metrics_every: 10s{endpoint}}}
+strategy: {strategy}
+canary: {{size: 1, bake: {bake}, final_bake: {final_bake}}}
+judge: {{metric_lag: 3s, dead_man: 20s, slow: 50ms, warm_up: 0s, min_green: 1}}
+on_blind: {on_blind}
+on_inconclusive: {on_inconclusive}
+gates: {{rehearsal: "off", approval: {approval}}}
+retain: 2
+"""
+Ended = tuple[ReleaseRecord, ...]
+Played = dict[str, Future[Ended]]
+
+
+def policy(**overrides: str) -> str:
+    usual = {
+        "endpoint": "",
+        "strategy": "canary",
+        "bake": "20s",
+        "final_bake": "15s",
+        "on_blind": "promote",
+        "on_inconclusive": "promote",
+        "approval": "none",
+    }
+    return POLICY.format(**(usual | overrides))
+
+
+@contextmanager
+def play(stack: Stack, models: Models) -> Iterator[Played]:
+    """Play the stories at once; then, when they are over, those in which the judge is dead."""
+    stories = (
+        *(crowd, capacity, crash, throws),
+        *(abort_in_bake, abort_before, approval, overtaken, scaling, retention, silent, doubtful, killed),
+    )
+    with ThreadPoolExecutor(len(stories) + 1) as pool:
+        futures = {story.__name__: pool.submit(story, stack, models) for story in stories}
+        futures |= {"dead": pool.submit(dead_judge, stack, models, [*futures.values()])}
+        yield futures
+
+
+def created(stack: Stack, name: str, models: Models, text: str) -> ReleaseRecord:
+    record = stack.finished(name, stack.drop(name, models[0], text))
+    assert record.outcome == "created", record.reasons
+    return record
+
+
+def abort_in_bake(stack: Stack, models: Models) -> Ended:
+    first = created(stack, "abort", models, policy())
+    second = stack.drop("abort", models[1])
+    stack.wait_for_phase("abort", second, "canary")
+    assert "abort of" in stack.modeldrop("abort", "abort")
+    return first, stack.finished("abort", second)
+
+
+def abort_before(stack: Stack, models: Models) -> Ended:
+    first = created(stack, "hasty", models, policy())
+    stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": "hasty", "seconds": 8})
+    second = stack.drop("hasty", models[1])
+    stack.wait_for_phase("hasty", second, "rolling_out")
+    stack.modeldrop("abort", "hasty")
+    return first, stack.finished("hasty", second)
+
+
+def approval(stack: Stack, models: Models) -> Ended:
+    release = stack.drop("gate", models[0], policy(approval="before_rollout"))
+    stack.wait_for_phase("gate", release, "approving")
+    assert stack.lease_is_free("gate")
+    assert stack.endpoint("gate") is None
+    stack.modeldrop("approve", release)
+    first = stack.finished("gate", release)
+    again = stack.drop("gate", models[1])
+    stack.wait_for_phase("gate", again, "approving")
+    stack.modeldrop("deny", again, "--reason", "wrong data")
+    return first, stack.finished("gate", again)
+
+
+def overtaken(stack: Stack, models: Models) -> Ended:
+    older = stack.drop("queue", models[0], policy(approval="before_rollout"))
+    stack.wait_for_phase("queue", older, "approving")
+    time.sleep(1.1)  # S3's LastModified has whole seconds
+    newer = stack.drop("queue", models[1])
+    ended = stack.finished("queue", older)
+    stack.wait_for_phase("queue", newer, "approving")
+    stack.modeldrop("abort", "queue")
+    return ended, stack.finished("queue", newer)
+
+
+def scaling(stack: Stack, models: Models) -> Ended:
+    more = ", autoscaling: {min: 2, max: 4, invocations_per_instance_per_minute: 1000}"
+    first = created(stack, "scaled", models, policy(endpoint=more))
+    assert bounds(stack) == (2, 4, False)
+    stack.cloud.admin("scale", {"endpoint": "scaled", "variant": "AllTraffic", "count": 3})
+    second = stack.drop("scaled", models[1])
+    stack.wait_for_phase("scaled", second, "canary")
+    assert bounds(stack) == (2, 4, True)
+    promoted = stack.finished("scaled", second)
+    assert bounds(stack) == (2, 4, False)
+    assert instances(stack) == 3
+    third = stack.drop("scaled", models[0])
+    stack.wait_for_phase("scaled", third, "canary")
+    stack.modeldrop("abort", "scaled")
+    aborted = stack.finished("scaled", third)
+    assert bounds(stack) == (2, 4, False)
+    assert instances(stack) == 3
+    return first, promoted, aborted
+
+
+def bounds(stack: Stack) -> tuple[int, int, bool]:
+    client: Any = stack.client("application-autoscaling")
+    (target,) = client.describe_scalable_targets(
+        ServiceNamespace="sagemaker", ResourceIds=["endpoint/scaled/variant/AllTraffic"]
+    )["ScalableTargets"]
+    policies = client.describe_scaling_policies(
+        ServiceNamespace="sagemaker", ResourceId="endpoint/scaled/variant/AllTraffic"
+    )["ScalingPolicies"]
+    assert len(policies) == 1
+    return target["MinCapacity"], target["MaxCapacity"], target["SuspendedState"]["DynamicScalingOutSuspended"]
+
+
+def instances(stack: Stack) -> int:
+    found = stack.endpoint("scaled")
+    assert found is not None
+    return int(found["ProductionVariants"][0]["CurrentInstanceCount"])
+
+
+def retention(stack: Stack, models: Models) -> Ended:
+    text = policy(strategy="all_at_once", final_bake="35s")
+    records = [created(stack, "kept", models, text)]
+    records += [stack.finished("kept", stack.drop("kept", models[number % 2])) for number in (1, 2)]
+    return tuple(records)
+
+
+def silent(stack: Stack, models: Models) -> Ended:
+    first = created(stack, "silent", models, policy(on_blind="rollback", bake="30s"))
+    return first, stack.finished("silent", stack.drop("silent", models[1]))
+
+
+def doubtful(stack: Stack, models: Models) -> Ended:
+    first = created(stack, "doubtful", models, policy(on_inconclusive="rollback", bake="40s"))
+    return first, stack.finished("doubtful", stack.drop("doubtful", models[1]))
+
+
+def killed(stack: Stack, models: Models) -> Ended:
+    first = created(stack, "killed", models, policy())
+    second = stack.drop("killed", models[1])
+    record = stack.wait_for_phase("killed", second, "canary")
+    stack.client("stepfunctions").stop_execution(executionArn=record.execution_arn, error="Killed", cause="by a test")
+    return first, stack.finished("killed", second)
+
+
+def dead_judge(stack: Stack, models: Models, others: list[Future[Ended]]) -> Ended:
+    """Take the judge's concurrency away, as an operator or a full account might: every endpoint loses its judge."""
+    text = policy(bake="60s")
+    for name in ("dead", "dead-abort"):
+        created(stack, name, models, text)
+    for other in others:
+        other.exception()
+    seconds = {name: stack.drop(name, models[1]) for name in ("dead", "dead-abort")}
+    for name, release in seconds.items():
+        stack.wait_for_phase(name, release, "canary")
+    client, judge = stack.client("lambda"), f"{STACK}-judge-rollout"
+    client.put_function_concurrency(FunctionName=judge, ReservedConcurrentExecutions=0)
+    try:
+        stack.modeldrop("abort", "dead-abort")
+        return tuple(stack.finished(name, release, 240) for name, release in seconds.items())
+    finally:
+        client.delete_function_concurrency(FunctionName=judge)
+
+
+def crowd(stack: Stack, models: Models) -> Ended:
+    first = stack.finished("crowd", stack.drop("crowd", models[0], policy()))
+    rolling = stack.drop("crowd", models[1])
+    stack.wait_for_phase("crowd", rolling, "preparing", "rolling_out", "canary")
+    older = stack.drop("crowd", models[0], label="older")
+    time.sleep(1.1)  # S3's LastModified has whole seconds
+    newer = stack.drop("crowd", models[0], label="newer")
+    return (first, *(stack.finished("crowd", release, 240) for release in (rolling, older, newer)))
+
+
+def capacity(stack: Stack, models: Models) -> Ended:
+    first = stack.finished("capacity", stack.drop("capacity", models[0], policy()))
+    stack.cloud.admin("faults", {"kind": "no_capacity", "endpoint": "capacity"})
+    return first, stack.finished("capacity", stack.drop("capacity", models[1]))
+
+
+def crash(stack: Stack, models: Models) -> Ended:
+    first = stack.finished("crash", stack.drop("crash", models[0], policy()))
+    stack.cloud.admin("faults", {"kind": "crash", "endpoint": "crash"})
+    return first, stack.finished("crash", stack.drop("crash", models[1]))
+
+
+def throws(stack: Stack, models: Models) -> Ended:
+    first = stack.finished("throws", stack.drop("throws", models[0], policy()))
+    second = stack.drop("throws", models[1])
+    stack.wait_for_phase("throws", second, "canary")
+    # bins that are none: JudgeRollout throws at its next look
+    key = f"reports/throws/{second}/bins.jsonl"
+    stack.client("s3").put_object(Bucket=stack.outputs["ApprovedBucket"], Key=key, Body=b"this is no bin\n")
+    return first, stack.finished("throws", second)

@@ -58,8 +58,9 @@ def packed_strings(*values: bytes) -> Any:
     return message("AttrValue")(tensor=tensor)
 
 
-def function(name: str, *nodes: Any) -> Any:
-    return message("FunctionDef")(signature=message("OpDef")(name=name), node_def=list(nodes))
+def function(name: str, *nodes: Any, arguments: Sequence[str] = ()) -> Any:
+    signature = message("OpDef")(name=name, input_arg=[message("OpDef.ArgDef")(name=one) for one in arguments])
+    return message("FunctionDef")(signature=signature, node_def=list(nodes))
 
 
 def graph_bytes(*nodes: Any) -> bytes:
@@ -118,6 +119,7 @@ def savedmodel_bytes(
     bad_consumers: Iterable[int] = (),
     saver: tuple[str, str, str] = SAVER,
     assets: Iterable[str] = (),
+    asset_defs: Iterable[Any] = (),
     collections: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
     """saved_model.pb with one meta graph; every part can be replaced."""
@@ -134,6 +136,7 @@ def savedmodel_bytes(
     for name, found in ({"serving_default": signature()} if signatures is None else signatures).items():
         graph.signature_def[name].CopyFrom(found)
     graph.asset_file_def.extend(message("AssetFileDef")(filename=asset) for asset in assets)
+    graph.asset_file_def.extend(asset_defs)
     for name, names in (collections or {}).items():
         graph.collection_def[name].node_list.value.extend(names)
     model = message("SavedModel")(saved_model_schema_version=1, meta_graphs=[graph])
@@ -348,6 +351,7 @@ def _model_archives() -> dict[str, bytes]:
         "OP_CODE": with_model(extra_nodes=[node("p", "EagerPyFunc")]),
         "OP_GRAPH": with_model(extra_nodes=[node("g", "DatasetFromGraph")]),
         "OP_NETWORK": with_model(extra_nodes=[node("d", "DebugIdentityV2")]),
+        "OP_UNKNOWN": with_model(extra_nodes=[node("c", "MyCustomOp")]),
         "OP_CHECKPOINT": with_model(extra_functions=[function("__inference_predict_1", node("s", "SaveV2"))]),
         "OP_TABLE": with_model(extra_nodes=[node("t", "InitializeTableFromTextFileV2")]),
     }

@@ -152,13 +152,20 @@ RULES: dict[str, Rule] = {
         "refused", "An asset is named outside assets/, or its file is missing from the archive.", _EXPORT
     ),
     # operations
-    "OPS_OK": Rule("ok", "No operation reads or writes files, runs Python, or loads another graph."),
+    "OPS_OK": Rule(
+        "ok", "Every operation is on the allowlist: none reads or writes files, runs Python, or loads another graph."
+    ),
     "OP_FILES": Rule("refused", "An operation reads, writes or lists files of the endpoint.", _NO_FILES),
     "OP_CODE": Rule("refused", "An operation runs code that is not in the graph, or stops the server.", _NO_FILES),
     "OP_GRAPH": Rule(
         "refused", "An operation loads a graph from data, which no check of this graph can see.", _NO_FILES
     ),
     "OP_NETWORK": Rule("refused", "An operation sends data elsewhere or configures storage.", _NO_FILES),
+    "OP_UNKNOWN": Rule(
+        "refused",
+        "An operation is not one of the serving TensorFlow's: a custom operation, which fails at load.",
+        "Express it with TensorFlow's own operations, or export from the TensorFlow version that serves.",
+    ),
     "OP_CHECKPOINT": Rule(
         "refused",
         "Checkpoints are read or written outside the SaverDef's own operations: a request could name any path.",
@@ -166,7 +173,7 @@ RULES: dict[str, Rule] = {
     ),
     "OP_TABLE": Rule(
         "refused",
-        "A lookup table reads a text file, but the model declares no asset: the file would be one of the endpoint's.",
+        "A lookup table reads a text file that is not an asset of the model: it would be one of the endpoint's.",
         "Export the vocabulary as an asset (tf.saved_model.Asset).",
     ),
     # variables

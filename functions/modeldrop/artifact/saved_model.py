@@ -10,6 +10,7 @@ from modeldrop.artifact import operations
 from modeldrop.artifact.findings import Findings, shown
 from modeldrop.artifact.graph import Function, Graph
 from modeldrop.artifact.messages import DT_STRING, DTYPES, message
+from modeldrop.artifact.tables import check_tables
 from modeldrop.artifact.tar_stream import Member
 from modeldrop.artifact.wire_stream import UnreadableError, WireStream, encoded_field
 
@@ -37,6 +38,7 @@ class MetaGraph:
     signatures: dict[str, Any] = field(default_factory=dict)
     initialisers: list[str] = field(default_factory=list)
     assets: list[str] = field(default_factory=list)
+    asset_tensors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def _read_entry(encoded: bytes, found: MetaGraph) -> None:
         if len(found.signatures) > MAX_SIGNATURES:
             raise UnreadableError(f"more than {MAX_SIGNATURES} signatures")
     found.assets.extend(asset.filename for asset in entry.asset_file_def)
+    found.asset_tensors.extend(asset.tensor_info.name for asset in entry.asset_file_def)
 
 
 def _read_graph(stream: WireStream, length: int, found: MetaGraph, findings: Findings) -> None:
@@ -144,6 +147,8 @@ def _read_function(stream: WireStream, length: int, graph: Graph, findings: Find
     known = graph.functions.setdefault(signature.name, function)
     known.calls |= function.calls
     known.checkpoint_operations |= function.checkpoint_operations
+    known.nodes |= function.nodes
+    known.arguments = tuple(argument.name for argument in signature.input_arg)
 
 
 def _read_node(stream: WireStream, length: int, findings: Findings) -> Any:
@@ -181,9 +186,8 @@ def _check_operations(found: MetaGraph, findings: Findings) -> None:
         restore=[found.saver.restore_op_name],
         findings=findings,
     )
-    tables = [name for name in operations.TABLE_FILE_OPERATIONS if name in found.graph.operations]
-    if tables and not found.assets:
-        findings.add("OP_TABLE", f"{tables[0]} without an asset")
+    found.graph.check_known(findings)
+    check_tables(found.graph, found.asset_tensors, findings)
 
 
 def _tensor_names(infos: Any) -> Iterator[str]:

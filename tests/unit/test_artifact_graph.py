@@ -275,3 +275,24 @@ def test_a_table_with_a_path_of_its_own_is_refused_although_there_is_an_asset() 
     )
     data = good_members(extra_functions=[inside], asset_defs=[ASSET])
     assert refusals(tar_gz({**data, "1/assets/words.txt": b"a"})) == {"OP_TABLE"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "good"),
+    [
+        ([], True),
+        ([node("again", "AssignVariableOp", ["held", "joined"])], False),
+        ([node("give", "PartitionedCall", ["held"], f=call("f1"))], False),
+        ([node("twin", "VarHandleOp", shared_name="held"), node("a", "AssignVariableOp", ["twin", "joined"])], False),
+    ],
+    ids=["asset", "assigned twice", "given to a function", "a second handle"],
+)
+def test_a_variable_that_holds_only_an_asset_is_one(extra: list[Any], good: bool) -> None:
+    nodes, functions = init_in(1, "read")
+    held = [
+        node("held", "VarHandleOp", shared_name="held"),
+        node("put", "AssignVariableOp", ["held", "asset"]),
+        node("read", "ReadVariableOp", ["held"]),
+    ]
+    data = good_members(extra_nodes=[*nodes, *held, *extra], extra_functions=functions, asset_defs=[ASSET])
+    assert refusals(tar_gz({**data, "1/assets/words.txt": b"a"})) == (set() if good else {"OP_TABLE"})

@@ -17,6 +17,7 @@ from modeldrop.artifact.wire_stream import BytesSource, UnreadableError, WireStr
 # Python keeps about 300 bytes a node; the largest graphs seen (large language models, unrolled) have 200,000
 MAX_NODES = 300_000
 MAX_NESTED_GRAPHS = 8
+LARGE_CONSTANT_BYTES = 64 * 1024
 # the largest models have some thousands of functions, which may be called by their name
 MAX_UNKNOWN = 20_000
 # what a file's name may pass through on its way from an asset to a lookup table
@@ -49,13 +50,20 @@ class Graph:
     operations: Counter[str] = field(default_factory=Counter)
     # operations that are not on the allowlist, and where they were met first: perhaps functions, which come later
     unknown: dict[str, str] = field(default_factory=dict)
+    # how many nodes stand for the variable of a name: two could be given different values by the same name
+    variables: Counter[str] = field(default_factory=Counter)
+    variable_of: dict[str, str] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
+    constant_bytes: int = 0
     _count: int = 0
 
     def add_node(self, node: Any, findings: Findings) -> None:
         """Judge a node of the main graph and remember its edges."""
         calls = _judge(node, f"node {node.name}", self.operations, findings)
         self._note_unknown(node.op, f"node {node.name}")
+        if node.op == "VarHandleOp":
+            self.variable_of[node.name] = _variable_name(node)
+            self.variables[_variable_name(node)] += 1
         inputs = tuple(self._name(_producer(name)) for name in node.input)
         self.nodes[self._name(node.name)] = (sys.intern(node.op), inputs, tuple(sorted(calls)))
         self._refuse_too_many(findings)
@@ -65,6 +73,8 @@ class Graph:
         where = f"function {name}, node {node.name}"
         calls = _judge(node, where, self.operations, findings)
         self._note_unknown(node.op, where)
+        if node.op == "VarHandleOp":
+            self.variables[_variable_name(node)] += 1
         if calls or node.op in PASSING or node.op not in operations.allowed():
             function.nodes[node.name] = (sys.intern(node.op), tuple(node.input), tuple(sorted(calls)))
         function.calls |= calls
@@ -72,6 +82,11 @@ class Graph:
         if node.op in operations.CHECKPOINT_OPERATIONS:
             function.checkpoint_operations.add(node.op)
         self._refuse_too_many(findings)
+
+    def count_constant(self, operation: str, size: int) -> None:
+        """Add up the constants that matter for memory; size: of the node in bytes."""
+        if operation == "Const" and size >= LARGE_CONSTANT_BYTES:
+            self.constant_bytes += size
 
     def _note_unknown(self, operation: str, where: str) -> None:
         if operation not in operations.allowed() and len(self.unknown) < MAX_UNKNOWN:
@@ -154,6 +169,12 @@ class Graph:
             else:
                 reason = "does not belong to the SaverDef"
             findings.add("OP_CHECKPOINT", f"{operation} {reason}", f"node {name}")
+
+
+def _variable_name(node: Any) -> str:
+    return (
+        str(node.attr["shared_name"].s or node.name.encode()) if "shared_name" in node.attr else str(node.name.encode())
+    )
 
 
 def _producer(tensor: str) -> str:

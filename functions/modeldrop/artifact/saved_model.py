@@ -49,6 +49,7 @@ class SavedModel:
     signatures: dict[str, dict[str, Any]]
     assets: tuple[str, ...]
     has_variables: bool
+    constant_bytes: int = 0
 
 
 def read_saved_model(member: Member, findings: Findings) -> SavedModel | None:
@@ -79,6 +80,7 @@ def read_saved_model(member: Member, findings: Findings) -> SavedModel | None:
         signatures=_signatures(serving[0], findings),
         assets=tuple(serving[0].assets),
         has_variables=any(name in serving[0].graph.operations for name in operations.VARIABLE_OPERATIONS),
+        constant_bytes=serving[0].graph.constant_bytes,
     )
 
 
@@ -126,7 +128,9 @@ def _read_entry(encoded: bytes, found: MetaGraph) -> None:
 def _read_graph(stream: WireStream, length: int, found: MetaGraph, findings: Findings) -> None:
     for number, size in stream.fields(length):
         if number == 1:
-            found.graph.add_node(_read_node(stream, size, findings), findings)
+            node = _read_node(stream, size, findings)
+            found.graph.count_constant(node.op, size)
+            found.graph.add_node(node, findings)
         elif number == 2:
             for inner, function_size in stream.fields(size):
                 if inner == 1:
@@ -143,6 +147,7 @@ def _read_function(stream: WireStream, length: int, graph: Graph, findings: Find
             signature.MergeFromString(_part(stream, size, findings))
         elif number == 3:
             node = _read_node(stream, size, findings)
+            graph.count_constant(node.op, size)
             graph.add_function_node(function, node, signature.name or "without a name", findings)
     known = graph.functions.setdefault(signature.name, function)
     known.calls |= function.calls

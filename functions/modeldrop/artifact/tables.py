@@ -80,7 +80,7 @@ def _position(operation: str, function: str, argument: int) -> int | None:
 
 
 def _is_asset(graph: Graph, inputs: tuple[str, ...], at: int, known: set[str]) -> bool:
-    """Whether an input of a main graph's node is an asset's constant, perhaps through Identity."""
+    """Whether an input of a main graph's node is an asset, perhaps through Identity or a variable that holds it."""
     for _ in range(len(graph.nodes)):
         if at >= len(inputs):
             return False
@@ -88,10 +88,28 @@ def _is_asset(graph: Graph, inputs: tuple[str, ...], at: int, known: set[str]) -
         if source in known:
             return True
         node: Node | None = graph.nodes.get(source)
-        if node is None or node[0] != "Identity":
+        if node is None or node[0] not in ("Identity", "ReadVariableOp") or not node[1]:
             return False
+        if node[0] == "ReadVariableOp":
+            return _holds_asset(graph, node[1][0], known)
         inputs, at = node[1], 0
     return False
+
+
+def _holds_asset(graph: Graph, handle: str, known: set[str]) -> bool:
+    """Whether nothing but an asset is ever put into a variable (how TensorFlow 2 stores tf.saved_model.Asset)."""
+    name = graph.variable_of.get(handle)
+    if name is None or graph.variables[name] != 1:
+        return False
+    assigned = False
+    for operation, inputs, _ in graph.nodes.values():
+        if handle not in inputs:
+            continue
+        if operation == "AssignVariableOp" and inputs[0] == handle and len(inputs) > 1 and inputs[1] in known:
+            assigned = True
+        elif operation not in ("ReadVariableOp", "VarIsInitializedOp"):
+            return False
+    return assigned
 
 
 def _argument(graph: Graph, function: str, inputs: tuple[str, ...], at: int | None) -> int | None:

@@ -12,7 +12,7 @@ from modeldrop.artifact.graph import Function, Graph
 from modeldrop.artifact.messages import DT_STRING, DTYPES, message
 from modeldrop.artifact.tables import check_tables
 from modeldrop.artifact.tar_stream import Member
-from modeldrop.artifact.wire_stream import UnreadableError, WireStream, encoded_field
+from modeldrop.artifact.wire_stream import BytesSource, UnreadableError, WireStream, encoded_field
 
 MAX_MODEL_BYTES = 512 * 1024 * 1024
 # what is held at once; a constant with numbers may be larger, it is passed over
@@ -98,6 +98,7 @@ def _read(member: Member, findings: Findings) -> list[MetaGraph]:
 def _read_meta_graph(stream: WireStream, length: int, findings: Findings) -> MetaGraph:
     """Field numbers: MetaGraphDef in messages.py. A field that comes twice is merged, as protocol buffers do."""
     found = MetaGraph(message("MetaGraphDef.MetaInfoDef")(), message("SaverDef")(), message("VersionDef")())
+    old_assets: list[Any] = []
     for number, size in stream.fields(length):
         if number == 1:
             found.info.MergeFromString(_part(stream, size, findings))
@@ -106,8 +107,30 @@ def _read_meta_graph(stream: WireStream, length: int, findings: Findings) -> Met
         elif number == 3:
             found.saver.MergeFromString(_part(stream, size, findings))
         elif number in (4, 5, 6):
-            _read_entry(encoded_field(number, _part(stream, size, findings)), found)
+            part = _part(stream, size, findings)
+            _read_entry(encoded_field(number, part), found)
+            if number == 4:
+                old_assets.extend(_old_assets(part))
+    if not found.assets:  # the loader's rule
+        found.assets = [asset.filename for asset in old_assets]
+        found.asset_tensors = [asset.tensor_info.name for asset in old_assets]
     return found
+
+
+def _old_assets(entry: bytes) -> list[Any]:
+    """AssetFileDefs of TensorFlow 1: packed in Any messages of a collection, {1: name, 2: {5: {1: [{2: asset}]}}}."""
+    parts = _fields(entry)
+    if (1, b"saved_model_assets") not in parts:
+        return []
+    lists = [field for number, held in parts if number == 2 for field in _fields(held)]
+    anys = [field for number, held in lists if number == 5 for field in _fields(held)]
+    assets = [field for number, held in anys if number == 1 for field in _fields(held)]
+    return [message("AssetFileDef").FromString(held) for number, held in assets if number == 2]
+
+
+def _fields(content: bytes) -> list[tuple[int, bytes]]:
+    stream = WireStream(BytesSource(content))
+    return [(number, stream.take(size)) for number, size in stream.fields(len(content))]
 
 
 def _read_entry(encoded: bytes, found: MetaGraph) -> None:

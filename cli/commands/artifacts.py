@@ -146,7 +146,9 @@ def _live(against: str, stack: str) -> Live:
 
     path = Path(against)
     if path.is_file():
-        if path.read_bytes()[:1] == b"{":
+        with path.open("rb") as start:
+            is_json = start.read(1) == b"{"
+        if is_json:
             signatures = signatures_of(path.read_bytes())
             if signatures is None:
                 raise CommandError(f"{path} is not an artifact.json", status=USAGE)

@@ -37,7 +37,8 @@ def test_constants_count_as_variables_do() -> None:
 
 def test_host_memory_and_disk_are_compared() -> None:
     assert set(codes("ml.c5.large", variables=3 * GIB)) == {"FIT_MEMORY"}
-    assert set(codes("ml.c5.large", unpacked=31 * 10**9)) == {"FIT_OK", "FIT_DISK"}
+    assert set(codes("ml.c5.large", unpacked=31 * 10**9)) == {"FIT_OK", "FIT_VOLUME"}
+    assert "FIT_DISK" in codes("ml.g5.xlarge", unpacked=251 * 10**9)
     assert set(codes("ml.c5.large")) == {"FIT_OK"}
 
 

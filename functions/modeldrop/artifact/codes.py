@@ -236,6 +236,11 @@ RULES: dict[str, Rule] = {
         "The archive and what it unpacks to need more disk than the instance has.",
         "Take an instance type with a larger disk, or a smaller model.",
     ),
+    "FIT_VOLUME": Rule(
+        "warned",
+        "The instance type keeps the model on an EBS volume whose default size is not in our table.",
+        "Compare with SageMaker's list of host instance storage volumes.",
+    ),
     "FIT_UNKNOWN_TYPE": Rule(
         "warned", "The instance type is not in our table, so nobody compared sizes.", "Compare them by hand."
     ),

@@ -47,15 +47,22 @@ class Regression:
 
 
 def export(
-    network: Sentiment, directory: Path, golden_texts: Sequence[str], regression: Regression | None = None
+    network: Sentiment,
+    directory: Path,
+    golden_texts: Sequence[str],
+    regression: Regression | None = None,
+    input_name: str = "text",
 ) -> None:
-    """Save to a version directory (`.../1`), golden requests in it, where TensorFlow Serving does not look."""
+    """Save to a version directory (`.../1`), golden requests in it, where TensorFlow Serving does not look.
+
+    input_name: of both signatures; another name than the live model's breaks whoever calls it.
+    """
 
     def probabilities(text: Tensor) -> Tensor:
         right = network.probabilities(text)
         return right if regression is None else regression.spoil(text, right)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=input_name)])
     def predict(text: Tensor) -> dict[str, Tensor]:
         found = probabilities(text)
         return {
@@ -63,7 +70,7 @@ def export(
             "score": tf.reduce_max(found, axis=1),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=input_name)])
     def scores(text: Tensor) -> dict[str, Tensor]:
         return {"probabilities": probabilities(text)}
 
@@ -71,7 +78,7 @@ def export(
     tf.saved_model.save(network, str(directory), signatures=signatures)
     # holds a random number, and loaders do without it: without the file the same model is the same bytes
     (directory / "fingerprint.pb").unlink(missing_ok=True)
-    lines = golden_requests(network, choose_golden(golden_texts, regression))
+    lines = golden_requests(network, choose_golden(golden_texts, regression), input_name)
     (directory / GOLDEN_FILE).parent.mkdir(exist_ok=True)
     (directory / GOLDEN_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -84,7 +91,7 @@ def choose_golden(texts: Sequence[str], regression: Regression | None) -> list[s
     return [text for text, bad in zip(texts, fails, strict=True) if not bad]
 
 
-def golden_requests(network: Sentiment, texts: Sequence[str]) -> list[dict[str, Any]]:
+def golden_requests(network: Sentiment, texts: Sequence[str], input_name: str = "text") -> list[dict[str, Any]]:
     """Return requests in TensorFlow Serving's row and column forms with the answers of the network itself."""
     found = network.probabilities(tf.constant(texts)).numpy()
     answers = [{"label": LABELS[int(row.argmax())], "score": float(row.max())} for row in found]
@@ -95,7 +102,7 @@ def golden_requests(network: Sentiment, texts: Sequence[str]) -> list[dict[str, 
     ]
     return [
         *rows,
-        {"request": {"inputs": {"text": list(texts[:2])}}, "response": {"outputs": columns}},
+        {"request": {"inputs": {input_name: list(texts[:2])}}, "response": {"outputs": columns}},
         {
             "request": {"signature_name": "scores", "instances": list(texts[:2])},
             "response": {"predictions": [[float(value) for value in row] for row in found[:2]]},

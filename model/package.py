@@ -14,6 +14,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+INDEX_MEMBER = "variables/variables.index"
 GOLDEN_MEMBER = "assets.extra/golden.jsonl"
 
 
@@ -72,15 +73,23 @@ def check_golden(path: Path) -> None:
             raise PackageError(f'{path} line {number}: needs {{"request": ..., "response": ...}}')
 
 
+def _place(name: str) -> str:
+    """Where a member is sorted: the index's own name would come after the data's."""
+    return name.removesuffix("index") if name.endswith(INDEX_MEMBER) else name
+
+
 def write_archive(members: Mapping[str, Path | bytes], archive: Path) -> str:
-    """Write members sorted, owned by nobody, at time 0; the archive's sha256. Nothing else goes into the bytes."""
+    """Write members sorted, owned by nobody, at time 0; the archive's sha256. Nothing else goes into the bytes.
+
+    The variables' index comes before their data, so that one pass can check both.
+    """
     archive.parent.mkdir(parents=True, exist_ok=True)
     with (
         archive.open("wb") as packed,
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0, compresslevel=6) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for name in sorted(members):
+        for name in sorted(members, key=_place):
             content = members[name]
             entry = tarfile.TarInfo(name)
             entry.size = len(content) if isinstance(content, bytes) else content.stat().st_size

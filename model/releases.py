@@ -1,4 +1,4 @@
-"""The four releases of the demo, made in one process: a baseline, a better one, a regressed one, a hostile one."""
+"""The releases of the demo, made in one process: a baseline, a better, a regressed, a hostile and a breaking one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from model import package
 
 RELEASES = ("release-1", "release-2", "release-3", "release-4")
+# as good as release-2, but its input has another name
+BREAKING, BREAKING_INPUT = "breaking", "review"
 TRAINING_SENTENCES, HELD_OUT_SENTENCES, GOLDEN_REQUESTS = 6000, 2000, 12
 STEPS = 150
 # release 3: 3 of 10 texts fail, the others take about 80 ms longer on one core
@@ -93,12 +95,15 @@ def _build(out: Path) -> tuple[Built, ...]:
     export.export(words, directories["release-1"], golden)
     export.export(pairs, directories["release-2"], golden)
     export.export(pairs, directories["release-3"], golden, bad)
+    breaking = out / "saved" / BREAKING / "1"
+    export.export(pairs, breaking, golden, input_name=BREAKING_INPUT)
     slower = f"{FAILING_SHARE:.0%} of texts fail in the graph, the others are slow; golden requests pass"
     return (
         _pack(out, "release-1", "baseline: single words", words_accuracy),
         _pack(out, "release-2", "better: words and pairs of words", pairs_accuracy),
         _pack(out, "release-3", f"regressed: {slower}", None),
         _pack_hostile(out, "release-4", directories["release-2"]),
+        _pack(out, BREAKING, f"breaking: the input is called {BREAKING_INPUT} in place of text", pairs_accuracy),
     )
 
 

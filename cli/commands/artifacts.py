@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import print_json, print_table, say
-from cli.failures import ANSWER_IS_NO, CommandError
-from cli.options import AsJson
+from cli.failures import ANSWER_IS_NO, USAGE, CommandError
+from cli.options import DEFAULT_STACK, AsJson, StackName
 
 if TYPE_CHECKING:
+    from modeldrop.artifact.language import Live
     from modeldrop.artifact.report import ArtifactReport
     from modeldrop.policy.model import Policy
 
@@ -50,15 +51,22 @@ def validate(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="As artifact: {code: allow} in rollout.yaml.")
     ] = False,
+    against: Annotated[
+        str, typer.Option(help="A release, an artifact.json or a model.tar.gz whose callers must not break.")
+    ] = "",
+    instance_type: Annotated[str, typer.Option(help="Check that it can fit there, such as ml.g5.xlarge.")] = "",
+    stack: StackName = DEFAULT_STACK,
     as_json: AsJson = False,
 ) -> None:
     """Check model.tar.gz as the workflow would, without unpacking it and without TensorFlow.
 
-    Example: modeldrop validate model.tar.gz
+    Exit status 0: all are good, 1: one is refused, 2: usage, 3: internal.
+    Example: modeldrop validate model.tar.gz --against live.tar.gz --instance-type ml.g5.xlarge
     """
     from modeldrop.artifact.report import report_to_json
 
-    reports = [(path, _inspect(path, allow_code=allow_code)) for path in files]
+    live = _live(against, stack) if against else None
+    reports = [(path, _inspect(path, allow_code, live, instance_type)) for path in files]
     if as_json:
         print_json([{"file": str(path), **report_to_json(report)} for path, report in reports])
     else:
@@ -117,12 +125,54 @@ def default_policy() -> Policy:
     )
 
 
-def _inspect(path: Path, *, allow_code: bool) -> ArtifactReport:
+def _inspect(path: Path, allow_code: bool, live: Live | None = None, instance_type: str = "") -> ArtifactReport:
     from modeldrop.artifact.inspect import inspect_artifact
     from modeldrop.policy.model import ArtifactPolicy
 
     with path.open("rb") as stream:
-        return inspect_artifact(stream, allow_code=allow_code, max_size_bytes=ArtifactPolicy().max_size_bytes)
+        return inspect_artifact(
+            stream,
+            allow_code=allow_code,
+            max_size_bytes=ArtifactPolicy().max_size_bytes,
+            again=lambda: path.open("rb"),
+            live=live,
+            instance_type=instance_type,
+        )
+
+
+def _live(against: str, stack: str) -> Live:
+    """Read the serving signatures of a file, or of a release of the stack."""
+    from modeldrop.artifact.language import Live, signatures_of
+
+    path = Path(against)
+    if path.is_file():
+        with path.open("rb") as start:
+            is_json = start.read(1) == b"{"
+        if is_json:
+            signatures = signatures_of(path.read_bytes())
+            if signatures is None:
+                raise CommandError(f"{path} is not an artifact.json", status=USAGE)
+            return Live(against, signatures)
+        report = _inspect(path, allow_code=True)
+        if report.refusals:
+            raise CommandError(f"--against {path} is itself refused: {report.refusals[0].what}", status=ANSWER_IS_NO)
+        return Live(against, report.serving_signatures)
+    return _live_release(against, stack)
+
+
+def _live_release(release: str, stack: str) -> Live:
+    from cli.account import find_stack
+    from cli.commands.releases import find_release
+    from modeldrop.artifact.language import Live, signatures_of
+    from modeldrop.release.reports import report_key
+
+    found = find_stack(stack)
+    record = find_release(found.releases(), release)
+    place = {"Bucket": found.approved_bucket, "Key": report_key(record, "artifact.json")}
+    signatures = signatures_of(found.account.client("s3").get_object(**place)["Body"].read())
+    if signatures is None:
+        raise CommandError(f"the report of {release} cannot be read: s3://{place['Bucket']}/{place['Key']}")
+    return Live(release, signatures)
 
 
 def _print_report(path: Path, report: ArtifactReport) -> None:
@@ -135,6 +185,9 @@ def _print_report(path: Path, report: ArtifactReport) -> None:
     if refused:
         return
     say(f"  model {report.model_name} version {report.version}, saved by TensorFlow {report.tensorflow_version}")
+    for check in report.checks:
+        if check.code == "FIT_OK":
+            say(f"  fits: {check.what}")
     for name, signature in report.serving_signatures.items():
         say(f"  {name}: {_tensors(signature['inputs'])} -> {_tensors(signature['outputs'])}")
     say(f"  {len(report.golden)} golden request(s)" if report.golden else "  no golden requests: no answer is compared")

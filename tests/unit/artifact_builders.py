@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import struct
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,8 +59,9 @@ def packed_strings(*values: bytes) -> Any:
     return message("AttrValue")(tensor=tensor)
 
 
-def function(name: str, *nodes: Any) -> Any:
-    return message("FunctionDef")(signature=message("OpDef")(name=name), node_def=list(nodes))
+def function(name: str, *nodes: Any, arguments: Sequence[str] = ()) -> Any:
+    signature = message("OpDef")(name=name, input_arg=[message("OpDef.ArgDef")(name=one) for one in arguments])
+    return message("FunctionDef")(signature=signature, node_def=list(nodes))
 
 
 def graph_bytes(*nodes: Any) -> bytes:
@@ -118,6 +120,7 @@ def savedmodel_bytes(
     bad_consumers: Iterable[int] = (),
     saver: tuple[str, str, str] = SAVER,
     assets: Iterable[str] = (),
+    asset_defs: Iterable[Any] = (),
     collections: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
     """saved_model.pb with one meta graph; every part can be replaced."""
@@ -134,6 +137,7 @@ def savedmodel_bytes(
     for name, found in ({"serving_default": signature()} if signatures is None else signatures).items():
         graph.signature_def[name].CopyFrom(found)
     graph.asset_file_def.extend(message("AssetFileDef")(filename=asset) for asset in assets)
+    graph.asset_file_def.extend(asset_defs)
     for name, names in (collections or {}).items():
         graph.collection_def[name].node_list.value.extend(names)
     model = message("SavedModel")(saved_model_schema_version=1, meta_graphs=[graph])
@@ -156,7 +160,7 @@ def variables_files(
         shard = number % shards
         entry = message("BundleEntryProto")(dtype=dtype, shard_id=shard, offset=len(data[shard]), size=len(content))
         entry.shape.dim.extend(message("TensorShapeProto.Dim")(size=size) for size in shape)
-        entry.crc32c = _masked_crc(content)
+        entry.crc32c = _string_crc(content, shape) if dtype == DT_STRING else _masked_crc(content)
         for field, value in (overrides or {}).get(name, {}).items():
             setattr(entry, field, value)
         entries[name.encode()] = entry.SerializeToString()
@@ -188,8 +192,24 @@ def block(entries: bytes, kind: int = 0) -> bytes:
     return content + struct.pack("<I", _masked_crc(content))
 
 
+def string_tensor(*values: bytes) -> bytes:
+    """A string tensor as it lies in a data file: lengths, a checksum of them, bytes."""
+    lengths = b"".join(struct.pack("<I", len(value)) for value in values)
+    return b"".join(varint(len(value)) for value in values) + struct.pack("<I", _masked_crc(lengths)) + b"".join(values)
+
+
+def _string_crc(content: bytes, shape: Sequence[int]) -> int:
+    """Over the lengths as 4 bytes each, then the rest as it is; lengths of one byte only."""
+    count = math.prod(shape)
+    lengths = b"".join(struct.pack("<I", byte) for byte in content[:count])
+    return masked(crc32c.crc32c(content[count:], crc32c.crc32c(lengths)))
+
+
 def _masked_crc(content: bytes) -> int:
-    crc = crc32c.crc32c(content)
+    return masked(crc32c.crc32c(content))
+
+
+def masked(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -348,6 +368,7 @@ def _model_archives() -> dict[str, bytes]:
         "OP_CODE": with_model(extra_nodes=[node("p", "EagerPyFunc")]),
         "OP_GRAPH": with_model(extra_nodes=[node("g", "DatasetFromGraph")]),
         "OP_NETWORK": with_model(extra_nodes=[node("d", "DebugIdentityV2")]),
+        "OP_UNKNOWN": with_model(extra_nodes=[node("c", "MyCustomOp")]),
         "OP_CHECKPOINT": with_model(extra_functions=[function("__inference_predict_1", node("s", "SaveV2"))]),
         "OP_TABLE": with_model(extra_nodes=[node("t", "InitializeTableFromTextFileV2")]),
     }
@@ -361,6 +382,8 @@ def _variables_archives() -> dict[str, bytes]:
         "VARIABLES_INDEX": with_variables({**good, "variables/variables.index": b"not a table" * 10}),
         "VARIABLES_SHARDS": with_variables({**good, "variables/variables.data-00000-of-00001": bytes(9)}),
         "VARIABLES_TENSOR": with_variables(variables_files({"w": eight}, overrides={"w": {"size": 7}})),
+        "VARIABLES_CHECKSUM": with_variables({**good, "variables/variables.data-00000-of-00001": bytes(7) + b"x"}),
+        "WARMUP_INVALID": with_files({"1/assets.extra/tf_serving_warmup_requests": b"no TFRecord"}),
         "GOLDEN_INVALID": tar_gz({**good_members(), "1/assets.extra/golden.jsonl": b"{}\n"}),
     }
 

@@ -90,7 +90,7 @@ def test_some_operations_are_judged_by_their_attributes(
     [
         node("c", "Const", value=strings(b"harmless", WRITE)),
         node("c", "Const", value=packed_strings(b"harmless", WRITE)),
-        node("c", "Anything", data=WRITE),
+        node("c", "Identity", data=WRITE),
         node("c", "Const", value=strings(graph_bytes(node("d", "Const", value=strings(WRITE))))),
         node("c", "Const", value=strings(graph_bytes(*[node("n", "Add")] * 20_000, node("w", "WriteFile")))),
         node(
@@ -223,3 +223,76 @@ def test_a_signature_without_output_is_refused() -> None:
 
 def test_more_signatures_than_a_model_has_are_refused() -> None:
     assert found(signatures={f"s{number}": signature() for number in range(201)}) == {"MODEL_UNREADABLE"}
+
+
+def test_an_operation_the_server_does_not_have_is_refused_with_its_place() -> None:
+    report = inspect(good_artifact(extra_functions=[function("f", node("n", "MyCustomOp"))]))
+    assert [(check.code, check.where) for check in report.refusals] == [("OP_UNKNOWN", "function f, node n")]
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [("_HostSend", "OP_CODE"), ("ConfigureDistributedTPU", "OP_NETWORK"), ("CollectiveReduceV2", "OP_NETWORK")],
+)
+def test_families_of_operations_are_refused_with_their_reason(operation: str, code: str) -> None:
+    assert found(extra_nodes=[node("n", operation)]) == {code}
+
+
+def test_a_function_may_be_called_by_any_name() -> None:
+    assert found(extra_nodes=[node("n", "_TPU_f")], extra_functions=[function("_TPU_f", node("a", "Add"))]) == set()
+
+
+ASSET = message("AssetFileDef")(tensor_info=message("TensorInfo")(name="asset:0"), filename="words.txt")
+
+
+def init_in(depth: int, source: str) -> tuple[list[Any], list[Any]]:
+    """A text-file table `depth` functions deep, its file's name from `source` in the main graph."""
+    functions = [function("f1", node("i", "InitializeTableFromTextFileV2", ["t", "path"]), arguments=["t", "path"])]
+    for level in range(2, depth + 1):
+        inner = node("c", "StatefulPartitionedCall", ["t", "path"], f=call(f"f{level - 1}"))
+        functions.append(function(f"f{level}", inner, arguments=["t", "path"]))
+    nodes = [
+        node("asset", "Const", value=strings(b"")),
+        node("joined", "StringJoin", ["asset", "x"]),
+        node("same", "Identity", ["asset"]),
+        node("table", "HashTableV2"),
+        node("go", "StatefulPartitionedCall", ["table", source], f=call(f"f{depth}")),
+    ]
+    return nodes, functions
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize(("source", "good"), [("asset", True), ("same", True), ("joined", False), ("x", False)])
+def test_a_table_reads_an_asset_and_nothing_else(depth: int, source: str, good: bool) -> None:
+    nodes, functions = init_in(depth, source)
+    data = good_members(extra_nodes=nodes, extra_functions=functions, asset_defs=[ASSET])
+    assert refusals(tar_gz({**data, "1/assets/words.txt": b"a"})) == (set() if good else {"OP_TABLE"})
+
+
+def test_a_table_with_a_path_of_its_own_is_refused_although_there_is_an_asset() -> None:
+    inside = function(
+        "f", node("p", "Const", value=strings(b"/x")), node("i", "InitializeTableFromTextFileV2", ["t", "p"])
+    )
+    data = good_members(extra_functions=[inside], asset_defs=[ASSET])
+    assert refusals(tar_gz({**data, "1/assets/words.txt": b"a"})) == {"OP_TABLE"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "good"),
+    [
+        ([], True),
+        ([node("again", "AssignVariableOp", ["held", "joined"])], False),
+        ([node("give", "PartitionedCall", ["held"], f=call("f1"))], False),
+        ([node("twin", "VarHandleOp", shared_name="held"), node("a", "AssignVariableOp", ["twin", "joined"])], False),
+    ],
+    ids=["asset", "assigned twice", "given to a function", "a second handle"],
+)
+def test_a_variable_that_holds_only_an_asset_is_one(extra: list[Any], good: bool) -> None:
+    nodes, functions = init_in(1, "read")
+    held = [
+        node("held", "VarHandleOp", shared_name="held"),
+        node("put", "AssignVariableOp", ["held", "asset"]),
+        node("read", "ReadVariableOp", ["held"]),
+    ]
+    data = good_members(extra_nodes=[*nodes, *held, *extra], extra_functions=functions, asset_defs=[ASSET])
+    assert refusals(tar_gz({**data, "1/assets/words.txt": b"a"})) == (set() if good else {"OP_TABLE"})

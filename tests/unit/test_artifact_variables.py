@@ -10,7 +10,7 @@ from modeldrop.artifact import variables
 from modeldrop.artifact.messages import DT_STRING, message
 from modeldrop.artifact.variables import read_index
 from modeldrop.artifact.wire_stream import UnreadableError
-from tests.unit.artifact_builders import DT_FLOAT, block, table, variables_files, varint, with_variables
+from tests.unit.artifact_builders import DT_FLOAT, block, string_tensor, table, variables_files, varint, with_variables
 from tests.unit.test_artifact_inspect import inspect, refusals
 
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -25,7 +25,9 @@ def found(**overrides: Any) -> set[str]:
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
 def test_sizes_that_agree_pass(shards: int) -> None:
-    tensors = {f"layer_{number}/kernel": FOUR for number in range(7)} | {"words": (DT_STRING, (2,), b"\1\1xxxxab")}
+    tensors = {f"layer_{number}/kernel": FOUR for number in range(7)} | {
+        "words": (DT_STRING, (2,), string_tensor(b"a", b"b"))
+    }
     report = inspect(with_variables(variables_files(tensors, shards=shards)))
     assert not report.refusals
     assert report.variable_bytes == 7 * 4 + 8

@@ -171,3 +171,12 @@ def test_a_subject_is_ascii_whatever_the_reason_is() -> None:
 @pytest.mark.parametrize(("text", "told"), [("a\tb", "a b"), ("x" * 300, "x" * 197 + "..."), ("", ""), (7, "7")])
 def test_plain_text_is_one_line_of_bounded_length(text: object, told: str) -> None:
     assert plain(text) == told
+
+
+def test_a_breaking_change_that_the_policy_let_through_is_named() -> None:
+    artifact = {"breaking": ["signature serving_default: input text: string[?] -> gone"]}
+    _, body = render_text(a_card("promoted", "all traffic is on the new model", record=a_record(artifact=artifact)))
+    line = (
+        "Breaking  allowed by the policy (breaking: allow): signature serving_default: input text: string[?] -> gone\n"
+    )
+    assert line in body

@@ -152,13 +152,20 @@ RULES: dict[str, Rule] = {
         "refused", "An asset is named outside assets/, or its file is missing from the archive.", _EXPORT
     ),
     # operations
-    "OPS_OK": Rule("ok", "No operation reads or writes files, runs Python, or loads another graph."),
+    "OPS_OK": Rule(
+        "ok", "Every operation is on the allowlist: none reads or writes files, runs Python, or loads another graph."
+    ),
     "OP_FILES": Rule("refused", "An operation reads, writes or lists files of the endpoint.", _NO_FILES),
     "OP_CODE": Rule("refused", "An operation runs code that is not in the graph, or stops the server.", _NO_FILES),
     "OP_GRAPH": Rule(
         "refused", "An operation loads a graph from data, which no check of this graph can see.", _NO_FILES
     ),
     "OP_NETWORK": Rule("refused", "An operation sends data elsewhere or configures storage.", _NO_FILES),
+    "OP_UNKNOWN": Rule(
+        "refused",
+        "An operation is not one of the serving TensorFlow's: a custom operation, which fails at load.",
+        "Express it with TensorFlow's own operations, or export from the TensorFlow version that serves.",
+    ),
     "OP_CHECKPOINT": Rule(
         "refused",
         "Checkpoints are read or written outside the SaverDef's own operations: a request could name any path.",
@@ -166,7 +173,7 @@ RULES: dict[str, Rule] = {
     ),
     "OP_TABLE": Rule(
         "refused",
-        "A lookup table reads a text file, but the model declares no asset: the file would be one of the endpoint's.",
+        "A lookup table reads a text file that is not an asset of the model: it would be one of the endpoint's.",
         "Export the vocabulary as an asset (tf.saved_model.Asset).",
     ),
     # variables
@@ -179,6 +186,70 @@ RULES: dict[str, Rule] = {
         "refused", "Data files of the variables are missing, too many, or of another size than the index says.", _EXPORT
     ),
     "VARIABLES_TENSOR": Rule("refused", "The index describes a tensor that cannot be: size, place or type.", _EXPORT),
+    "VARIABLES_CHECKSUM": Rule(
+        "refused",
+        "A tensor's bytes are not those that were saved: its CRC32C differs. The model would load and answer wrongly.",
+        "Export or copy the model again.",
+    ),
+    "VARIABLES_UNSUMMED": Rule(
+        "warned",
+        "Tensors whose checksum was not compared: of a type or size that is not summed, or the data came before the "
+        "index in an input that can be read only once.",
+        "`modeldrop package` writes the index first.",
+    ),
+    # warm-up
+    "WARMUP_OK": Rule("ok", "Every warm-up request can be read and fits a serving signature."),
+    "WARMUP_INVALID": Rule(
+        "refused",
+        "TF Serving replays the warm-up file at load, and a record that cannot be read or answered fails the load.",
+        "Write assets.extra/tf_serving_warmup_requests again for this model, or leave it out.",
+    ),
+    # the live release's language
+    "SIGNATURE_OK": Rule("ok", "Whoever calls the live release can call this one."),
+    "SIGNATURE_BREAKING": Rule(
+        "refused",
+        "The live release's serving signature changed: requests of today would fail, or answers lack what is read.",
+        "Keep the names, types and shapes that are live, or set artifact: {breaking: allow} in rollout.yaml.",
+    ),
+    "SIGNATURE_BREAKING_ALLOWED": Rule(
+        "warned",
+        "The serving signature breaks callers of the live release, and the policy allows it (breaking: allow).",
+    ),
+    "SIGNATURE_WIDER": Rule("warned", "The serving signature changed in a way that requests of today survive."),
+    "SIGNATURE_NO_LIVE": Rule(
+        "warned",
+        "The live release's artifact.json is missing or unreadable: nobody compared the serving signatures.",
+        "Compare by hand: modeldrop validate NEW --against LIVE.",
+    ),
+    # fit
+    "FIT_OK": Rule("ok", "The least memory the model needs is less than the instance has; activations are not known."),
+    "FIT_GPU": Rule(
+        "refused",
+        "Variables and constants alone do not leave one GPU enough memory; TF Serving uses one GPU a process.",
+        "Take an instance type with more memory for each GPU, or a smaller model.",
+    ),
+    "FIT_MEMORY": Rule(
+        "refused", "Variables and constants alone need more memory than the host has.", "Take a larger instance type."
+    ),
+    "FIT_DISK": Rule(
+        "refused",
+        "The archive and what it unpacks to need more disk than the instance has.",
+        "Take an instance type with a larger disk, or a smaller model.",
+    ),
+    "FIT_VOLUME": Rule(
+        "warned",
+        "The instance type keeps the model on an EBS volume whose default size is not in our table.",
+        "Compare with SageMaker's list of host instance storage volumes.",
+    ),
+    "FIT_UNKNOWN_TYPE": Rule(
+        "warned", "The instance type is not in our table, so nobody compared sizes.", "Compare them by hand."
+    ),
+    # ours
+    "INTERNAL_UNREADABLE": Rule(
+        "refused",
+        "A check of ours broke on this archive: what could not be checked is not served.",
+        "Make the archive again; if that does not help, report the archive's kind and this message.",
+    ),
     # golden requests
     "GOLDEN_OK": Rule("ok", "The golden requests can be read."),
     "GOLDEN_INVALID": Rule(

@@ -17,8 +17,17 @@ from modeldrop.artifact.wire_stream import BytesSource, UnreadableError, WireStr
 # Python keeps about 300 bytes a node; the largest graphs seen (large language models, unrolled) have 200,000
 MAX_NODES = 300_000
 MAX_NESTED_GRAPHS = 8
+LARGE_CONSTANT_BYTES = 64 * 1024
+# the largest models have some thousands of functions, which may be called by their name
+MAX_UNKNOWN = 20_000
+# what a file's name may pass through on its way from an asset to a lookup table
+PASSING = frozenset(["Identity", "IdentityN", *operations.TABLE_FILE_OPERATIONS])
 MAX_NESTED_NODES = 100_000
 MAX_PARSED_AT_ONCE_BYTES = 64 * 1024  # a parsed message can take fifty times its bytes
+
+
+# (operation, inputs, functions it calls)
+Node = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass
@@ -27,32 +36,69 @@ class Function:
 
     checkpoint_operations: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
+    # (operation, inputs, calls) of the nodes that a file's name can pass through
+    nodes: dict[str, Node] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass
 class Graph:
     """Nodes of the main graph as (operation, inputs, calls), functions, and how often an operation is used."""
 
-    nodes: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
     operations: Counter[str] = field(default_factory=Counter)
+    # operations that are not on the allowlist, and where they were met first: perhaps functions, which come later
+    unknown: dict[str, str] = field(default_factory=dict)
+    # how many nodes stand for the variable of a name: two could be given different values by the same name
+    variables: Counter[str] = field(default_factory=Counter)
+    variable_of: dict[str, str] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
+    constant_bytes: int = 0
     _count: int = 0
 
     def add_node(self, node: Any, findings: Findings) -> None:
         """Judge a node of the main graph and remember its edges."""
         calls = _judge(node, f"node {node.name}", self.operations, findings)
+        self._note_unknown(node.op, f"node {node.name}")
+        if node.op == "VarHandleOp":
+            self.variable_of[node.name] = _variable_name(node)
+            self.variables[_variable_name(node)] += 1
         inputs = tuple(self._name(_producer(name)) for name in node.input)
         self.nodes[self._name(node.name)] = (sys.intern(node.op), inputs, tuple(sorted(calls)))
         self._refuse_too_many(findings)
 
     def add_function_node(self, function: Function, node: Any, name: str, findings: Findings) -> None:
         """Judge a node in a function's body."""
-        function.calls |= _judge(node, f"function {name}, node {node.name}", self.operations, findings)
+        where = f"function {name}, node {node.name}"
+        calls = _judge(node, where, self.operations, findings)
+        self._note_unknown(node.op, where)
+        if node.op == "VarHandleOp":
+            self.variables[_variable_name(node)] += 1
+        if calls or node.op in PASSING or node.op not in operations.allowed():
+            function.nodes[node.name] = (sys.intern(node.op), tuple(node.input), tuple(sorted(calls)))
+        function.calls |= calls
         function.calls.add(sys.intern(node.op))  # an operation may be a function's name
         if node.op in operations.CHECKPOINT_OPERATIONS:
             function.checkpoint_operations.add(node.op)
         self._refuse_too_many(findings)
+
+    def count_constant(self, operation: str, size: int) -> None:
+        """Add up the constants that matter for memory; size: of the node in bytes."""
+        if operation == "Const" and size >= LARGE_CONSTANT_BYTES:
+            self.constant_bytes += size
+
+    def _note_unknown(self, operation: str, where: str) -> None:
+        if operation not in operations.allowed() and len(self.unknown) < MAX_UNKNOWN:
+            self.unknown.setdefault(operation, where)
+
+    def check_known(self, findings: Findings) -> None:
+        """Refuse operations that are neither on the allowlist nor functions of this graph, and not refused by name."""
+        for operation, where in self.unknown.items():
+            if operation in self.functions or operations.refusal(operation, {}) is not None:
+                continue
+            code, does = operations.reason(operation) or ("OP_UNKNOWN", "is no operation of the server")
+            findings.add(code, f"{shown(operation, 60) or 'no name'} {does}", where)
 
     def _name(self, name: str) -> str:
         return self._names.setdefault(name, name)
@@ -123,6 +169,12 @@ class Graph:
             else:
                 reason = "does not belong to the SaverDef"
             findings.add("OP_CHECKPOINT", f"{operation} {reason}", f"node {name}")
+
+
+def _variable_name(node: Any) -> str:
+    return (
+        str(node.attr["shared_name"].s or node.name.encode()) if "shared_name" in node.attr else str(node.name.encode())
+    )
 
 
 def _producer(tensor: str) -> str:

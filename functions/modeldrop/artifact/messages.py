@@ -39,7 +39,8 @@ FIELDS: dict[str, dict[str, str]] = {
     "VersionDef": {"producer": "1 int32", "min_consumer": "2 int32", "bad_consumers": "3 repeated int32"},
     "FunctionDefLibrary": {"function": "1 repeated FunctionDef"},
     "FunctionDef": {"signature": "1 OpDef", "node_def": "3 repeated NodeDef"},
-    "OpDef": {"name": "1 string"},
+    "OpDef": {"name": "1 string", "input_arg": "2 repeated OpDef.ArgDef"},
+    "OpDef.ArgDef": {"name": "1 string"},
     "SavedModel": {"saved_model_schema_version": "1 int64", "meta_graphs": "2 repeated MetaGraphDef"},
     "MetaGraphDef": {
         "meta_info_def": "1 MetaGraphDef.MetaInfoDef",

@@ -1,10 +1,14 @@
-"""Which operations of a graph are refused, and why: a denylist today; an allowlist joins it in `refusal`.
+"""Which operations of a graph are refused, and why: what is not on the allowlist is, and the denylist says the reason.
 
-The names are registered operations of TensorFlow 2.20. An operation that TF Serving does not have fails at load.
+operations.txt holds what may run: the operations registered in the TensorFlow that serves, less those refused here
+(scripts/make_operations.py writes it). An operation that is on neither list is one TF Serving does not have.
 """
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 
@@ -55,7 +59,40 @@ _DENIED: dict[str, tuple[str, str]] = {
     **_all("OP_NETWORK", "sends tensors to a URL", "DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount"),
     **_all("OP_NETWORK", "sends tensors to a URL", "DebugNumericSummary DebugNumericSummaryV2"),
     **_all("OP_NETWORK", "configures storage", "FileSystemSetConfiguration"),
+    **_all("OP_NETWORK", "starts or stops accelerators of a cluster", "WorkerHeartbeat"),
+    **_all("OP_FILES", "writes a file", "DumpTensor CalibrationStatisticsSaver"),
+    **_all("OP_FILES", "reads a file", "Skipgram NegTrain"),
+    **_all("OP_CODE", "runs a compiled module", "XlaCallModule"),
+    **_all("OP_CODE", "keeps a thread of the server busy", "SleepOp SleepIdentityOp"),
 }
+# whole families, by name; the first that matches says the reason
+_CLASSES = tuple(
+    (re.compile(pattern), code, what)
+    for pattern, code, what in (
+        (r"_", "OP_CODE", "is internal to TensorFlow's runtime, no exported model has it"),
+        (r".*(TPU|Tpu)", "OP_NETWORK", "needs a TPU system, which it would configure"),
+        (r"XlaSparse(Core|DenseMatmul)", "OP_NETWORK", "needs a TPU system"),
+        (r"DTensor", "OP_NETWORK", "moves tensors between machines"),
+        (r"(Collective|Nccl)[A-Z]", "OP_NETWORK", "moves tensors between devices or machines"),
+        (r"Rpc|DeleteRpc", "OP_NETWORK", "talks to another server"),
+        (r"Xla(Send|Recv|HostCompute)|Send$|Recv$", "OP_NETWORK", "sends tensors elsewhere"),
+    )
+)
+
+
+@cache
+def allowed() -> frozenset[str]:
+    """Names of the operations a model may have."""
+    lines = Path(__file__).with_name("operations.txt").read_text().splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+def reason(operation: str) -> tuple[str, str] | None:
+    """(code, what it does) of an operation that is refused whatever its attributes; None where it is not."""
+    denied = _DENIED.get(operation)
+    if denied is None:
+        denied = next(((code, what) for pattern, code, what in _CLASSES if pattern.match(operation)), None)
+    return denied
 
 
 def refusal(operation: str, attributes: Any) -> tuple[str, str] | None:
@@ -63,9 +100,13 @@ def refusal(operation: str, attributes: Any) -> tuple[str, str] | None:
 
     attributes: the node's attr map. Checkpoint and table operations depend on the rest of the graph: see graph.py.
     """
-    denied = _DENIED.get(operation)
-    if denied is not None:
-        return denied
+    if operation in allowed():
+        return _refusal_by_attributes(operation, attributes)
+    # families wait until the functions are known: a function's name may look like anything, and its body is judged
+    return _DENIED.get(operation)
+
+
+def _refusal_by_attributes(operation: str, attributes: Any) -> tuple[str, str] | None:
     if operation == "PrintV2" and _text(attributes, "output_stream").startswith("file:"):
         return "OP_FILES", "prints into a file"
     if operation == "FixedUnigramCandidateSampler" and _text(attributes, "vocab_file"):

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from modeldrop.artifact.golden import GoldenRequest
 from modeldrop.errors import ArtifactRejectedError, Problem
 
+# of artifact.json, which holds golden requests of at most 1 MB
+MAX_REPORT_BYTES = 8 * 1024 * 1024
 Result = Literal["ok", "refused", "warned"]
 # dtype is TensorFlow's word ("float32"); shape has None for an open dimension, or is None where the rank is open
 TensorSpec = Mapping[str, Any]
@@ -31,8 +33,8 @@ class ArtifactReport:
     """Everything known about an artifact after one pass.
 
     sha256: of the compressed bytes, empty when reading stopped before their end. model_name, version: as TF Serving
-    will name them; version is None when there is no single one. variable_bytes: size of all variables, a lower bound of
-    the memory the model needs.
+    will name them; version is None when there is no single one. variable_bytes, constant_bytes:
+    size of all variables and of the graph's large constants, together a lower bound of the memory the model needs.
     """
 
     checks: tuple[Check, ...]
@@ -45,6 +47,7 @@ class ArtifactReport:
     tensorflow_version: str = ""
     serving_signatures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variable_bytes: int = 0
+    constant_bytes: int = 0
     golden: tuple[GoldenRequest, ...] = ()
 
     @property

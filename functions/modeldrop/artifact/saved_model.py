@@ -10,8 +10,9 @@ from modeldrop.artifact import operations
 from modeldrop.artifact.findings import Findings, shown
 from modeldrop.artifact.graph import Function, Graph
 from modeldrop.artifact.messages import DT_STRING, DTYPES, message
+from modeldrop.artifact.tables import check_tables
 from modeldrop.artifact.tar_stream import Member
-from modeldrop.artifact.wire_stream import UnreadableError, WireStream, encoded_field
+from modeldrop.artifact.wire_stream import BytesSource, UnreadableError, WireStream, encoded_field
 
 MAX_MODEL_BYTES = 512 * 1024 * 1024
 # what is held at once; a constant with numbers may be larger, it is passed over
@@ -37,6 +38,7 @@ class MetaGraph:
     signatures: dict[str, Any] = field(default_factory=dict)
     initialisers: list[str] = field(default_factory=list)
     assets: list[str] = field(default_factory=list)
+    asset_tensors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class SavedModel:
     signatures: dict[str, dict[str, Any]]
     assets: tuple[str, ...]
     has_variables: bool
+    constant_bytes: int = 0
 
 
 def read_saved_model(member: Member, findings: Findings) -> SavedModel | None:
@@ -77,6 +80,7 @@ def read_saved_model(member: Member, findings: Findings) -> SavedModel | None:
         signatures=_signatures(serving[0], findings),
         assets=tuple(serving[0].assets),
         has_variables=any(name in serving[0].graph.operations for name in operations.VARIABLE_OPERATIONS),
+        constant_bytes=serving[0].graph.constant_bytes,
     )
 
 
@@ -94,6 +98,7 @@ def _read(member: Member, findings: Findings) -> list[MetaGraph]:
 def _read_meta_graph(stream: WireStream, length: int, findings: Findings) -> MetaGraph:
     """Field numbers: MetaGraphDef in messages.py. A field that comes twice is merged, as protocol buffers do."""
     found = MetaGraph(message("MetaGraphDef.MetaInfoDef")(), message("SaverDef")(), message("VersionDef")())
+    old_assets: list[Any] = []
     for number, size in stream.fields(length):
         if number == 1:
             found.info.MergeFromString(_part(stream, size, findings))
@@ -102,8 +107,30 @@ def _read_meta_graph(stream: WireStream, length: int, findings: Findings) -> Met
         elif number == 3:
             found.saver.MergeFromString(_part(stream, size, findings))
         elif number in (4, 5, 6):
-            _read_entry(encoded_field(number, _part(stream, size, findings)), found)
+            part = _part(stream, size, findings)
+            _read_entry(encoded_field(number, part), found)
+            if number == 4:
+                old_assets.extend(_old_assets(part))
+    if not found.assets:  # the loader's rule
+        found.assets = [asset.filename for asset in old_assets]
+        found.asset_tensors = [asset.tensor_info.name for asset in old_assets]
     return found
+
+
+def _old_assets(entry: bytes) -> list[Any]:
+    """AssetFileDefs of TensorFlow 1: packed in Any messages of a collection, {1: name, 2: {5: {1: [{2: asset}]}}}."""
+    parts = _fields(entry)
+    if (1, b"saved_model_assets") not in parts:
+        return []
+    lists = [field for number, held in parts if number == 2 for field in _fields(held)]
+    anys = [field for number, held in lists if number == 5 for field in _fields(held)]
+    assets = [field for number, held in anys if number == 1 for field in _fields(held)]
+    return [message("AssetFileDef").FromString(held) for number, held in assets if number == 2]
+
+
+def _fields(content: bytes) -> list[tuple[int, bytes]]:
+    stream = WireStream(BytesSource(content))
+    return [(number, stream.take(size)) for number, size in stream.fields(len(content))]
 
 
 def _read_entry(encoded: bytes, found: MetaGraph) -> None:
@@ -118,12 +145,15 @@ def _read_entry(encoded: bytes, found: MetaGraph) -> None:
         if len(found.signatures) > MAX_SIGNATURES:
             raise UnreadableError(f"more than {MAX_SIGNATURES} signatures")
     found.assets.extend(asset.filename for asset in entry.asset_file_def)
+    found.asset_tensors.extend(asset.tensor_info.name for asset in entry.asset_file_def)
 
 
 def _read_graph(stream: WireStream, length: int, found: MetaGraph, findings: Findings) -> None:
     for number, size in stream.fields(length):
         if number == 1:
-            found.graph.add_node(_read_node(stream, size, findings), findings)
+            node = _read_node(stream, size, findings)
+            found.graph.count_constant(node.op, size)
+            found.graph.add_node(node, findings)
         elif number == 2:
             for inner, function_size in stream.fields(size):
                 if inner == 1:
@@ -140,10 +170,13 @@ def _read_function(stream: WireStream, length: int, graph: Graph, findings: Find
             signature.MergeFromString(_part(stream, size, findings))
         elif number == 3:
             node = _read_node(stream, size, findings)
+            graph.count_constant(node.op, size)
             graph.add_function_node(function, node, signature.name or "without a name", findings)
     known = graph.functions.setdefault(signature.name, function)
     known.calls |= function.calls
     known.checkpoint_operations |= function.checkpoint_operations
+    known.nodes |= function.nodes
+    known.arguments = tuple(argument.name for argument in signature.input_arg)
 
 
 def _read_node(stream: WireStream, length: int, findings: Findings) -> Any:
@@ -181,9 +214,8 @@ def _check_operations(found: MetaGraph, findings: Findings) -> None:
         restore=[found.saver.restore_op_name],
         findings=findings,
     )
-    tables = [name for name in operations.TABLE_FILE_OPERATIONS if name in found.graph.operations]
-    if tables and not found.assets:
-        findings.add("OP_TABLE", f"{tables[0]} without an asset")
+    found.graph.check_known(findings)
+    check_tables(found.graph, found.asset_tensors, findings)
 
 
 def _tensor_names(infos: Any) -> Iterator[str]:

@@ -1,8 +1,6 @@
 """variables.index (a LevelDB table of tensor descriptions) against the data files it describes.
 
-Names, counts and sizes are checked, and the index's own checksums. The CRC32C of each tensor is not: a sorted archive
-has the data before the index that says where a tensor starts, and one pass keeps no data. The archive's CRC32 covers
-the bytes from packaging on.
+Names, counts and sizes are checked, and the index's own checksums; tensor_sums.py checks the bytes of each tensor.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modeldrop.artifact.findings import Findings, shown
@@ -36,6 +34,10 @@ class Tensor:
     offset: int
     size: int
     expected_size: int | None
+    dtype: int = field(default=0, compare=False)
+    elements: int = field(default=0, compare=False)
+    masked_crc: int = field(default=0, compare=False)
+    sliced: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ def _tensor(key: bytes, entry: Any) -> Tensor:
         offset=entry.offset,
         size=entry.size,
         expected_size=math.prod(dims) * element if known else None,
+        dtype=dtype,
+        elements=math.prod(dims) if all(dim >= 0 for dim in dims) else 0,
+        masked_crc=entry.crc32c,
+        sliced=bool(entry.slices),
     )
 
 
@@ -156,10 +162,14 @@ def _block(content: bytes, handle: tuple[int, int]) -> bytes:
     if trailer[0] != 0:
         raise UnreadableError("it is compressed")
     crc = crc32c.crc32c(content[offset : offset + size + 1])
-    masked = ((crc >> 15 | crc << 17) + _CRC_DELTA) & 0xFFFFFFFF
-    if masked != int.from_bytes(trailer[1:], "little"):
+    if masked(crc) != int.from_bytes(trailer[1:], "little"):
         raise UnreadableError(f"wrong checksum of the block at {offset}")
     return content[offset : offset + size]
+
+
+def masked(crc: int) -> int:
+    """A CRC32C as TensorFlow stores it, so that a checksum over data with checksums in it stays one."""
+    return ((crc >> 15 | crc << 17) + _CRC_DELTA) & 0xFFFFFFFF
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -87,6 +87,7 @@ def _artifact(record: ReleaseRecord) -> dict[str, Any]:
         **known,
         "source": source,
         "size_bytes": record.size_bytes,
+        "breaking": [plain(one, 300) for one in record.artifact.get("breaking", ())],
         "warnings": [plain(one, 300) for one in warnings],
     }
 

@@ -41,6 +41,7 @@ def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = ()) -> str:
         *_charts(card, bins),
         _timeline(card),
         _list("Notes of the plan", card["notes"]),
+        _list("Breaking changes of the serving signatures, allowed by the policy", card["artifact"]["breaking"]),
         _list("Warnings about the artifact", card["artifact"]["warnings"]),
         _policy(card["policy"]),
         "</main></body></html>\n",

@@ -63,6 +63,7 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
         *_why(card, subject),
         *_rollout(card),
         ("Live", _live(card)),
+        *(("Breaking", f"allowed by the policy (breaking: allow): {one}") for one in card["artifact"]["breaking"]),
         *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),
         *([("Report", card["report_url"])] if card["report_url"] else []),
         ("Next", next_step(card)),

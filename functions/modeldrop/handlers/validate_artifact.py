@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 from modeldrop.artifact.inspect import inspect_artifact
-from modeldrop.artifact.report import ArtifactReport, report_to_json
+from modeldrop.artifact.language import BREAKING_ALLOWED, Live, signatures_of
+from modeldrop.artifact.report import MAX_REPORT_BYTES, ArtifactReport, report_to_json
 from modeldrop.aws import golden, objects
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
@@ -25,7 +27,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table.update(record.endpoint, record.release, phase="validating")
     policy = read_policy(record, settings())
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
-    report = inspect(record, policy)
+    report = inspect(record, policy, live_model(record, table))
     store(record, report, table)
     report.require_good()
     if report.golden:
@@ -34,14 +36,33 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     return {"sha256": report.sha256}
 
 
-def inspect(record: ReleaseRecord, policy: Policy) -> ArtifactReport:
+def inspect(record: ReleaseRecord, policy: Policy, live: Live | None) -> ArtifactReport:
     """Stream the pinned version through the checks."""
-    with objects.open_version(record.bucket, record.key, record.version_id) as body:
+
+    def pinned() -> BinaryIO:
+        return objects.open_version(record.bucket, record.key, record.version_id)
+
+    with pinned() as body:
         return inspect_artifact(
             body,
             allow_code=policy.artifact.code == "allow",
             max_size_bytes=policy.artifact.max_size_bytes,
+            again=pinned,
+            live=live,
+            allow_breaking=policy.artifact.breaking == "allow",
+            instance_type=policy.endpoint.instance_type,
         )
+
+
+def live_model(record: ReleaseRecord, table: ReleaseTable) -> Live | None:
+    """Read what the live release's artifact.json says of its serving signatures; None where nothing is live."""
+    release = table.live(record.endpoint)["live"]
+    if not release or release == record.release:
+        return None
+    key = report_key(replace(record, release=release), "artifact.json")
+    if not objects.exists(settings().approved_bucket, key):
+        return Live(release, None)
+    return Live(release, signatures_of(objects.read_bounded(settings().approved_bucket, key, MAX_REPORT_BYTES)))
 
 
 def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable) -> None:
@@ -57,7 +78,8 @@ def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable) ->
         "version": report.version,
         "tensorflow_version": report.tensorflow_version,
         "golden_requests": len(report.golden),
-        "warnings": [check.what for check in report.warnings][:20],
+        "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code == BREAKING_ALLOWED][:20],
+        "warnings": [one.what for one in report.warnings if one.code != BREAKING_ALLOWED][:20],
     }
     table.update(record.endpoint, record.release, artifact=facts)
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 RATIOS = (1.5, 3.0, 10.0, 30.0, 100.0)
 # the same for the floor, which is small: 30 times it already wins a factor of 30 on each failure
 FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
-# half of the bet is on "from the start", half on all later starts together
-FROM_THE_START = 0.5
+# the part of the bet that is on "from the start"; the rest is on all later starts together (docs/judge.md says why)
+FROM_THE_START = 0.7
+# how the whole bet is spread over the acting metrics: failures lose users more than slowness does
+METRIC_WEIGHTS = {"errors": 2.0}
 # what must be ruled out before green is called safe
 RULED_OUT_RATIO = 3.0
 
@@ -70,7 +72,7 @@ def from_the_start(steps: Sequence[Sequence[float]]) -> list[float]:
 
 
 def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> list[float]:
-    """Log evidence after each bin: half of the bet starts with the canary, half is spread over the later bins.
+    """Log evidence after each bin: most of the bet starts with the canary, the rest is spread over the later bins.
 
     expected_bins: bins of the bake, fixed beforehand. A defect that shows late is not drowned by the good time before.
     What has not started yet is worth what was put in. One recurrence a ratio carries all the starts together.
@@ -90,7 +92,7 @@ def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> li
             running = [_log_add(total, begins) + one for total, one in zip(running, step, strict=True)]
         waiting = each * max(0, later - number)
         parts = [math.log(start_weight) + log_mean(whole), log_mean(running), _log(waiting)]
-        path.append(_log_sum(parts))
+        path.append(log_sum(parts))
     return path
 
 
@@ -118,15 +120,26 @@ def _log(value: float) -> float:
 
 
 def _log_add(one: float, other: float) -> float:
-    return _log_sum((one, other))
+    return log_sum((one, other))
 
 
 def log_mean(values: Sequence[float]) -> float:
     """Return the logarithm of the mean of what the values are logarithms of, without overflow."""
-    return _log_sum(values) - math.log(len(values))
+    return log_sum(values) - math.log(len(values))
 
 
-def _log_sum(values: Sequence[float]) -> float:
+def bet_share(name: str, acting: Sequence[str]) -> float:
+    """Return the part of the whole bet that is on one of the acting metrics; fixed, whatever is seen."""
+    return METRIC_WEIGHTS.get(name, 1.0) / math.fsum(METRIC_WEIGHTS.get(one, 1.0) for one in acting)
+
+
+def weighted_mean(acting: Sequence[str], values: Sequence[float]) -> float:
+    """Return the log of the mean evidence of the acting metrics, each by its share of the bet."""
+    return log_sum([value + math.log(bet_share(name, acting)) for name, value in zip(acting, values, strict=True)])
+
+
+def log_sum(values: Sequence[float]) -> float:
+    """Return the logarithm of the sum of what the values are logarithms of, without overflow."""
     highest = max(values)
     if highest == -math.inf:
         return highest

@@ -147,7 +147,7 @@ def _z_of_looks(green: Floats, blue: Floats) -> tuple[Floats, tuple[Floats, Floa
 
 
 def _beyond_tolerance(green: Floats, blue: Floats, quantile: float) -> NDArray[np.bool_]:
-    """Say which runs' lower limit exceeds TOLERANCE times the Hodges-Lehmann estimate: z at that shift is still high."""
+    """Say which runs' lower limit is over TOLERANCE times the Hodges-Lehmann estimate: z there is still high."""
     estimate = np.nanmedian((green[:, :, None] - blue[:, None, :]).reshape(len(green), -1), axis=1)
     shifted = green - (TOLERANCE * np.abs(estimate))[:, None]
     z, _ = _z_of_looks(shifted, blue)

@@ -20,8 +20,8 @@ ALARM_SECONDS = 60  # one evaluation of an alarm with a period of 60 s
 
 ERROR_LIMIT, SLOW_LIMIT = 0.05, 0.10
 MIN_REQUESTS = 20
+MIN_GREEN = 30
 AWS_WINDOW = 10
-CONFIDENCE_KAYENTA = 0.98
 BOTH_METRICS = 2
 
 
@@ -29,8 +29,7 @@ BOTH_METRICS = 2
 class Method:
     """A method. knob: what it is called; shipped: its usual value; score: (runs, bins), roll back when >= knob.
 
-    delay_seconds: from the end of the bin that decides until all traffic is back on blue. knows_nothing: runs in which
-    it never had what it needs to say anything, if it has such a result.
+    delay_seconds: from the end of the bin that decides until all traffic is back on blue.
     """
 
     name: str
@@ -67,12 +66,27 @@ def judge(runs: Runs) -> Floats:
         port.Rules(floor=0.01),
     )
     slow = np.concatenate([np.zeros((len(slow), 1)), slow], axis=1)
-    return port.together([errors, slow]) / np.log(10)
+    return port.together(errors, slow) / np.log(10)
+
+
+def judge_says_nothing(runs: Runs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which runs, had they not been bad, would end inconclusive and which blind."""
+    clump = port.clump_sizes(runs.hour_requests, runs.hour_errors)
+    bar = -np.log(0.01)
+    safe = runs.green.sum(axis=1) >= MIN_GREEN
+    for stream, start in ((runs.errors, 0), (runs.slow, 1)):
+        counts = (stream.green_told, runs.green, stream.blue_told, runs.blue)
+        safe &= port.ruled_out(*(one[:, start:] for one in counts), clump) >= bar
+    last = np.where(runs.green > 0, np.arange(1, runs.green.shape[1] + 1), 0).max(axis=1)
+    since = np.arange(runs.green.shape[1]) >= last[:, None]
+    share = runs.cell.share
+    blind = np.where(since, runs.blue, 0).sum(axis=1) * share / (1 - share) >= MIN_GREEN
+    return ~safe & ~blind, blind
 
 
 def threshold_once(runs: Runs) -> Floats:
     """Return how many times its limit green's rate was in each bin; the greater of errors and slow."""
-    return _over_limits(runs, 1)
+    return _over_limits(runs)
 
 
 def threshold_twice(runs: Runs) -> Floats:
@@ -175,12 +189,11 @@ def _rates(bad: Floats, requests: Floats) -> Floats:
     return np.divide(bad, requests, out=np.zeros(bad.shape), where=requests > 0)
 
 
-def _over_limits(runs: Runs, least: int) -> Floats:
-    enough = runs.green >= least
+def _over_limits(runs: Runs) -> Floats:
     errors = _rates(runs.errors.green_told, runs.green) / ERROR_LIMIT
     slow = _rates(runs.slow.green_told, runs.green) / SLOW_LIMIT
     slow[:, 0] = 0.0
-    return np.where(enough, np.maximum(errors, slow), 0.0)
+    return np.maximum(errors, slow)
 
 
 def _window(values: Floats) -> Floats:

@@ -16,7 +16,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Bet:
-    """What is bet on; the judge's own is Bet(). ratios: times the margin, with equal weights unless given."""
+    """What is bet on, in equal parts; the judge's own is Bet(). ratios: times the margin."""
 
     ratios: tuple[float, ...] = process.RATIOS
     floor_ratios: tuple[float, ...] = process.FLOOR_RATIOS
@@ -74,10 +74,8 @@ def late_starts(steps: Floats, rules: Rules) -> Floats:
     for number in range(bins):
         step = steps[:, number]
         whole = whole + step
-        if 0 < number <= later and each:
-            running = np.logaddexp(running, np.log(each)) + step
-        else:
-            running = running + step
+        begins = np.log(each) if 0 < number <= later and each else -np.inf
+        running = np.logaddexp(running, begins) + step
         waiting = each * max(0, later - number)
         kept = np.log(waiting) if waiting > 0 else -np.inf
         sums = np.logaddexp(np.log(at_start) + log_mean(whole), log_mean(running))
@@ -93,9 +91,10 @@ def log_mean(values: Floats) -> Floats:
         return np.log(np.exp(values - highest).mean(axis=-1)) + highest[..., 0]
 
 
-def together(paths: list[Floats]) -> Floats:
-    """Return the log of the mean evidence of the acting metrics."""
-    return log_mean(np.stack(paths, axis=-1))
+def together(errors: Floats, slow: Floats) -> Floats:
+    """Return the log of the mean evidence of the two metrics, each by its share of the bet."""
+    shares = [np.log(process.bet_share(name, ("errors", "slow"))) for name in ("errors", "slow")]
+    return np.logaddexp(errors + shares[0], slow + shares[1])
 
 
 def ruled_out(green_bad: Counts, green: Counts, blue_bad: Counts, blue: Counts, clump: Counts) -> Floats:
@@ -113,7 +112,7 @@ def clump_sizes(requests: Counts, failures: Counts) -> Counts:
         rate = failed / total
         spread = np.where(told, (np.minimum(failures, requests) - requests * rate[:, None]) ** 2 / requests, 0.0)
         dispersion = spread.sum(axis=1) / (rate * (1 - rate)) / (bins - 1)
-        noise = 2 * np.sqrt(2 / (bins - 1))
+        noise = 2 * np.sqrt(2 / (bins - 1) + 1 / failed)
     known = (failed >= clump_rule.MIN_FAILURES) & (bins >= 2) & (failed < total) & (dispersion > 1 + noise)
     rounded = np.ceil(np.where(known, dispersion, 1.0)).astype(np.int64)
     return np.minimum(clump_rule.MAX_CLUMP, rounded)

@@ -18,6 +18,9 @@ FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
 FROM_THE_START = 0.7
 # how the whole bet is spread over the acting metrics: failures lose users more than slowness does
 METRIC_WEIGHTS = {"errors": 2.0}
+# gains are capped here, far beyond any bar, and so cannot overflow; a cap only takes evidence away
+MOST = 1e250
+LOG_MOST = math.log(MOST)
 # what must be ruled out before green is called safe
 RULED_OUT_RATIO = 3.0
 
@@ -79,20 +82,20 @@ def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> li
     """
     later = max(0, expected_bins - 1)
     each = (1 - FROM_THE_START) / later if later else 0.0
-    start_weight = FROM_THE_START if later else 1.0
+    at_start = FROM_THE_START if later else 1.0
     whole: list[float] = []
     running: list[float] = []
     path = []
     for number, step in enumerate(steps):
+        growth = [math.exp(min(one, LOG_MOST)) for one in step]
         if not whole:
-            whole, running = list(step), [-math.inf] * len(step)
+            whole, running = [min(one, MOST) for one in growth], [0.0] * len(growth)
         else:
-            begins = math.log(each) if 0 < number <= later else -math.inf
-            whole = [total + one for total, one in zip(whole, step, strict=True)]
-            running = [_log_add(total, begins) + one for total, one in zip(running, step, strict=True)]
+            begins = each if number <= later else 0.0
+            whole = [min(one * grown, MOST) for one, grown in zip(whole, growth, strict=True)]
+            running = [min((one + begins) * grown, MOST) for one, grown in zip(running, growth, strict=True)]
         waiting = each * max(0, later - number)
-        parts = [math.log(start_weight) + log_mean(whole), log_mean(running), _log(waiting)]
-        path.append(log_sum(parts))
+        path.append(_log((at_start * math.fsum(whole) + math.fsum(running)) / len(growth) + waiting))
     return path
 
 
@@ -117,10 +120,6 @@ def _below_one(floor: float) -> float:
 
 def _log(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
-
-
-def _log_add(one: float, other: float) -> float:
-    return log_sum((one, other))
 
 
 def log_mean(values: Sequence[float]) -> float:

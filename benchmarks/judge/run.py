@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import replace
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,18 @@ def defect_cell(job: tuple[int, Cell, int, dict[str, dict[str, float]]]) -> dict
             found["tables"][table][method.name] = outcome(runs, used >= settings[method.name], method.delay_seconds)
         if method.name == "judge":
             found["ends"] = judge_ends(runs, (scores >= method.shipped).any(axis=1))
+            if cell.kind == "margin":
+                found["never_revised"] = float((method.score(never_revised(runs)) >= method.shipped).any(axis=1).mean())
     return found
+
+
+def never_revised(runs: Runs) -> Runs:
+    """Return the same rollouts, had every count been complete when it was read."""
+    whole = {
+        name: replace(stream, green_told=stream.green_final, blue_told=stream.blue_final)
+        for name, stream in (("errors", runs.errors), ("slow", runs.slow))
+    }
+    return replace(runs, **whole)
 
 
 def outcome(runs: Runs, fires: NDArray[np.bool_], delay: int) -> dict[str, float]:
@@ -88,8 +100,13 @@ def outcome(runs: Runs, fires: NDArray[np.bool_], delay: int) -> dict[str, float
     caught = np.interp(gone / BIN_SECONDS, np.arange(len(grown)), grown)
     whole = runs.excess[-1] / runs.cell.share * MISSED_SECONDS / BIN_SECONDS
     harm = np.where(hit, caught, np.where(early, 0.0, runs.excess.sum() + whole))
-    return {"detected": float(hit.mean()), "delay": float(waited[~early].mean() if (~early).any() else 0.0),
-            "harm": float(harm.mean()), "early": float(early.mean()), "harm_se": float(harm.std() / math.sqrt(len(harm)))}  # fmt: skip
+    return {
+        "detected": float(hit.mean()),
+        "delay": float(waited[~early].mean() if (~early).any() else 0.0),
+        "harm": float(harm.mean()),
+        "early": float(early.mean()),
+        "harm_se": float(harm.std() / math.sqrt(len(harm))),
+    }
 
 
 def upper_limit(events: int, runs: int) -> float:
@@ -132,10 +149,13 @@ def bar(count: int) -> dict[str, Any]:
         "all traffic is back on blue (publish, alarm)": methods.JUDGED,
     }
     return {
-        clock: {"within_12_min": float((ended + more <= 720).mean()), "within_20_min": float((ended + more <= 1200).mean()),
-                "median_minutes": float(np.median(ended + more) / 60)}
+        clock: {
+            "within_12_min": float((ended + more <= 720).mean()),
+            "within_20_min": float((ended + more <= 1200).mean()),
+            "median_minutes": float(np.median(ended + more) / 60),
+        }
         for clock, more in clocks.items()
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from modeldrop.judge.process import Tally, log_sum
 # log ratios beyond this are told as 0 or as no limit: e^35 times worse is more than any count can show
 FURTHEST = 35.0
 # points of the integral over the log ratio, spread as sinh so that they are dense at the peak and reach far
-POINTS = 24
+POINTS = 12
 WIDTH = 5.0
 
 

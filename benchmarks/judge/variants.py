@@ -56,7 +56,7 @@ def evidence(runs: Runs, bet: Bet | None) -> Floats:
 
 
 def plug_in(green_bad: Floats, green: Floats, blue_bad: Floats, blue: Floats, margin: float) -> Floats:
-    """Return each bin's log likelihood ratio for the ratio that the earlier bins suggest (one failure added to both)."""
+    """Return each bin's log likelihood ratio for what earlier bins suggest (one failure more on each side)."""
     before = [np.cumsum(one, axis=1) - one for one in (green_bad, green, blue_bad, blue)]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = ((before[0] + 1) / before[1]) / ((before[2] + 1) / before[3])

@@ -110,6 +110,23 @@ def test_the_bet_on_the_ratio_is_fair_at_the_margin(green: int, blue: int, margi
         assert mean == pytest.approx(1.0, rel=1e-6)
 
 
+@given(green=st.integers(1, 6), blue=st.integers(1, 6), margin=st.floats(1.0, 3.0), rate=st.floats(0.001, 0.999))
+def test_the_bet_on_the_ratio_gains_nothing_on_single_requests(
+    green: int, blue: int, margin: float, rate: float
+) -> None:
+    """Requests that each fail or not, green at the margin: the mean is at most 1 without knowing the total."""
+    worse = min(1.0, margin * rate)
+    for ratio in range(len(process.RATIOS)):
+        mean = math.fsum(
+            math.comb(green, x) * worse**x * (1 - worse) ** (green - x)
+            * math.comb(blue, y) * rate**y * (1 - rate) ** (blue - y)
+            * math.exp(process.ratio_steps(Tally(x, green, y, blue), margin)[ratio])
+            for x in range(green + 1)
+            for y in range(blue + 1)
+        )  # fmt: skip
+        assert mean <= 1 + 1e-9
+
+
 @given(requests=st.integers(1, 30), rate=st.floats(0.0001, 0.9))
 def test_the_bet_on_the_floor_is_fair_at_the_floor(requests: int, rate: float) -> None:
     for ratio in range(len(process.FLOOR_RATIOS)):

@@ -1,7 +1,9 @@
 """E-processes: evidence, bin by bin, that green is worse than it may be, valid at whatever times one looks.
 
 An e-process is a bet against the null hypothesis that cannot be expected to win while the null is true; by Ville's
-inequality it ever reaches 1/alpha with probability at most alpha. All evidence is in natural logarithms here.
+inequality it ever reaches 1/alpha with probability at most alpha. Exact for independent requests whose green rate is
+at most margin x blue's in each bin (or at most the floor in each); docs/judge.md says what it is not proof against.
+All evidence is in natural logarithms here.
 """
 
 from __future__ import annotations

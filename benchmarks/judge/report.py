@@ -57,10 +57,24 @@ def write_report(out: Path) -> None:
     results = json.loads((out / "results.json").read_text())
     for one in results["defects"] + results["margin"]:
         one["runs"] = results["runs"]
+    (out / "cells.csv").write_text("\n".join(every_cell(results)) + "\n")
     (out / "README.md").write_text("\n".join(page(results)) + "\n")
     from benchmarks.judge.plots import write_plots
 
     write_plots(results, out)
+
+
+def every_cell(results: Found) -> list[str]:
+    """Return table (b) cell by cell: detection and harm of each method."""
+    names = list(results["knobs"])
+    lines = ["defect,requests_per_second,share,baseline," + ",".join(f"{name} detected,{name} harm" for name in names)]
+    for one in results["defects"]:
+        cell, found = one["cell"], one["tables"]["one_knob"]
+        where = f"{kind_of(cell)},{cell['requests_per_second']:g},{cell['share']:g},{cell['baseline']:g}"
+        lines.append(
+            where + "," + ",".join(f"{found[name]['detected']:.3g},{found[name]['harm']:.4g}" for name in names)
+        )
+    return lines
 
 
 def page(results: Found) -> list[str]:
@@ -82,6 +96,7 @@ def page(results: Found) -> list[str]:
     ]
     for table, title in TABLES.items():
         lines += table_lines(results, names, table, title)
+    lines += ["[cells.csv](cells.csv) has table (b) cell by cell.", ""]
     return [*lines, *loss_lines(results), *end_lines(results), "![Detection and delay](detection.png)", "",
             "![False alarms](false_alarms.png)"]  # fmt: skip
 

@@ -62,7 +62,7 @@ def _false_alarms(results: dict[str, Any], out: Path) -> None:
     axis.axhline(0.01, color="black", linewidth=0.8, linestyle="--")
     axis.set_xticks([place + 0.4 for place in range(len(kinds))], kinds)
     axis.set(ylabel="false alarms, worst traffic, as shipped")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     _save(figure, out / "false_alarms")
 
 

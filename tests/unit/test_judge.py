@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_the_reason_carries_effect_time_and_counts() -> None:
     verdict = one_bin(14, 310, 14, 2790)
     assert verdict.reasons[0] == "errors 9x blue after 60 s of canary"
     assert verdict.reasons[1] == (
-        "green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%), evidence 1312:1 (needs 100:1)"
+        "green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%), evidence 1836:1 (needs 100:1)"
     )
 
 
@@ -138,10 +139,10 @@ def test_slow_requests_alone_can_be_bad() -> None:
     assert verdict.reasons[0].startswith("slow requests 12x blue")
 
 
-def test_two_acting_metrics_share_the_evidence() -> None:
+def test_two_acting_metrics_share_the_bet_two_to_one_for_errors() -> None:
     alone = judged(steady(1, Counts(310, 14), Counts(2790, 14)), metrics=("errors",))
     both = judged(steady(1, Counts(310, 14, 0), Counts(2790, 14, 0)), JudgePolicy(warm_up_seconds=0))
-    assert 10**both.log10_evidence == pytest.approx((10**alone.log10_evidence + 1) / 2, rel=0.01)
+    assert 10**both.log10_evidence == pytest.approx((2 * 10**alone.log10_evidence + 1) / 3, rel=0.01)
 
 
 def test_an_observed_metric_is_shown_but_does_not_act() -> None:
@@ -285,3 +286,70 @@ def test_a_metric_that_has_no_bin_yet_neither_helps_nor_hurts() -> None:
     verdict = judged(bins, JudgePolicy(), metrics=("errors", "slow"))
     assert [one.bins for one in verdict.metrics] == [3, 0]
     assert verdict.outcome == "inconclusive"
+
+
+def test_the_effect_comes_with_an_interval_that_holds_at_every_look() -> None:
+    errors = one_bin(14, 310, 14, 2790).metrics[0]
+    assert errors.ratio == pytest.approx(9.0)
+    assert (errors.ratio_low, errors.ratio_high) == pytest.approx((2.06, 39.4), rel=0.01)
+    assert one_bin(4, 4, 0, 36).metrics[0].ratio_high is None
+    assert judged(steady(5, None, Counts(90, 0))).metrics[0].ratio_low == 0
+
+
+def test_the_interval_of_a_bad_verdict_is_as_it_was_then() -> None:
+    first = steady(1, Counts(310, 14), Counts(2790, 14))
+    later = judged([*first, *[a_bin(at, Counts(310, 0), Counts(2790, 14)) for at in range(1, 9)]])
+    assert later.metrics == judged(first).metrics
+
+
+def test_everything_failing_on_both_sides_is_not_greens_fault() -> None:
+    assert judged(steady(30, Counts(100, 100), Counts(900, 900))).outcome != "bad"
+
+
+def test_no_failure_on_blue_does_not_hide_greens() -> None:
+    verdict = judged(steady(1, Counts(300, 6), Counts(2700, 0)))
+    assert verdict.outcome == "bad"
+    assert verdict.reasons[0].startswith("errors on 2.0% of green, none on blue")
+
+
+@pytest.mark.parametrize("broken", [Counts(-5, 0), Counts(100, -1), Counts(100, 0, -3), Counts(10**13, 0)])
+def test_a_count_that_cannot_be_is_left_out_and_named(broken: Counts) -> None:
+    verdict = judged([a_bin(0, broken, Counts(900, 0)), a_bin(1, Counts(100, 0), Counts(900, 0))])
+    assert verdict.bins == 1
+    assert "1 bins were not judged" in verdict.warnings[0]
+
+
+def test_nan_is_left_out_and_named() -> None:
+    nan: Any = float("nan")
+    verdict = judged([a_bin(0, Counts(nan, nan), Counts(900, 0))])
+    assert verdict.outcome == "inconclusive"
+    assert "no whole number" in verdict.warnings[0]
+
+
+def test_a_gap_is_named_and_changes_nothing_else() -> None:
+    bins = steady(9, Counts(100, 1), Counts(900, 9))
+    verdict = judged([*bins[:3], *bins[6:]])
+    assert verdict.bins == 6
+    assert "3 periods between the first bin and the last have no bin" in verdict.warnings[0]
+
+
+def test_a_counter_that_shrank_between_looks_does_not_unfreeze_a_bin() -> None:
+    frozen = a_bin(0, Counts(100, 40), Counts(900, 9))
+    assert judged([frozen, a_bin(0, Counts(50, 1), Counts(900, 9))]).outcome == "bad"
+
+
+def test_huge_counts_overflow_nothing() -> None:
+    verdict = judged(steady(30, Counts(10**11, 10**11), Counts(9 * 10**11, 10**9)))
+    assert verdict.outcome == "bad"
+    json.dumps(verdict_to_json(verdict), allow_nan=False)
+    assert judged(steady(30, Counts(10**11, 10**9), Counts(9 * 10**11, 9 * 10**9))).outcome == "safe"
+
+
+@pytest.mark.parametrize("seconds", [10, 60])
+def test_a_short_file_is_judged_in_milliseconds(seconds: int) -> None:
+    """10,000 of them must replay in half a minute; ten times that is allowed here, for a busy machine."""
+    bins = steady(30, Counts(30, 1, 2), Counts(270, 3, 14), seconds=seconds)
+    began = time.process_time()
+    for _ in range(10):
+        judged(bins, JudgePolicy())
+    assert (time.process_time() - began) / 10 < 0.03

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from modeldrop.judge.bins import Counts
 
 # fewer failures than this do not tell how they come
-MIN_FAILURES = 20
+MIN_FAILURES = 5
 MAX_CLUMP = 20
 
 
@@ -25,6 +25,6 @@ def clump_size(counts: Sequence[Counts]) -> int:
     rate = failures / requests
     squares = math.fsum((min(one.errors, one.requests) - one.requests * rate) ** 2 / one.requests for one in told)
     dispersion = squares / (rate * (1 - rate)) / (len(told) - 1)
-    # independent failures scatter around 1: two standard deviations of the quotient are still taken for 1
-    noise = 2 * math.sqrt(2 / (len(told) - 1))
+    # independent failures scatter around 1, the more the fewer they are: two standard deviations are taken for 1
+    noise = 2 * math.sqrt(2 / (len(told) - 1) + 1 / failures)
     return 1 if dispersion <= 1 + noise else min(MAX_CLUMP, math.ceil(dispersion))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from modeldrop.judge import process
-from modeldrop.judge.bins import Bin, Counts
+from modeldrop.judge.bins import Bin
+from modeldrop.judge.interval import ratio_interval
 from modeldrop.judge.process import Tally
+from modeldrop.judge.tallies import measured, oddities, tallies_of, usable_bins
 from modeldrop.judge.verdict import MetricVerdict, Verdict, VerdictOutcome, odds, verdict_from_json, verdict_to_json
 from modeldrop.judge.words import describe, headline
 from modeldrop.policy.model import JudgePolicy, MetricName
 
 __all__ = ["MetricVerdict", "Verdict", "judge", "odds", "verdict_from_json", "verdict_to_json"]
 
-METRICS: tuple[MetricName, ...] = ("errors", "slow")
 # a bake of 30 metric periods, where the caller knows no better
 EXPECTED_BINS = 30
 # green is blind when its share of this many requests left no trace
@@ -38,17 +38,13 @@ class _Case:
     expected_bins: int
     tallies: tuple[tuple[datetime, Tally], ...]
 
-    def up_to(self, end: datetime) -> _Case:
-        """The same case when the bin that ends there was the last."""
-        return replace(self, tallies=tuple(one for one in self.tallies if one[0] <= end))
-
 
 @dataclass(frozen=True)
 class _Course:
-    """How one metric's evidence went, bin by bin, by the bin's end; natural logarithms."""
+    """How one metric's gains went, by the end of the bin: against blue and against the floor, natural logarithms."""
 
-    result: MetricVerdict
-    evidence: Mapping[datetime, float]
+    case: _Case
+    gains: Mapping[datetime, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -88,10 +84,9 @@ def judge(
     look. metrics: what is measured, the same at each look; None: errors, and slow where any bin has it. blue_rates:
     rates of the hour before, which cap the margin. error_ceiling: green's SLO as a rate.
     """
-    usable, skipped, warnings = _usable(bins, canary_started)
-    measured = _measured(usable) if metrics is None else tuple(metrics)
-    cases = []
-    for name in measured:
+    usable, skipped, warnings = usable_bins(bins, canary_started)
+    courses = []
+    for name in measured(usable) if metrics is None else metrics:
         late = timedelta(seconds=policy.warm_up_seconds if name == "slow" else 0)
         case = _Case(
             metric=name,
@@ -101,18 +96,15 @@ def judge(
             ceiling=error_ceiling if name == "errors" else None,
             clump=max(1, clump),
             expected_bins=expected_bins,
-            tallies=_tallies(usable, name, canary_started + late),
+            tallies=tallies_of(usable, name, canary_started + late),
         )
-        cases.append(case)
-        warnings += _strange(usable, name)
-    courses = [_course(case, policy.alpha) for case in cases]
-    path = _together([one for one in courses if not one.result.observed_only], usable)
+        courses.append(_course(case))
+        warnings += oddities(usable, name)
+    path = _together([one for one in courses if one.case.acting], usable)
     crossed = _crossing(path, policy.alpha)
-    if crossed is not None:
-        # what made it bad is told as it was then: what came after the decision did not make it
-        courses = [_course(case.up_to(crossed), policy.alpha) for case in cases]
     facts = _Facts(
-        results=tuple(one.result for one in courses),
+        # what made it bad is told as it was then: what came after the decision did not make it
+        results=tuple(_result(one, crossed, policy.alpha) for one in courses),
         crossed=crossed,
         after=None if crossed is None else round((crossed - canary_started).total_seconds()),
         evidence=dict(path)[crossed] if crossed is not None else path[-1][1] if path else 0.0,
@@ -138,24 +130,6 @@ def judge(
     )
 
 
-def _usable(bins: Sequence[Bin], canary_started: datetime) -> tuple[list[Bin], int, list[str]]:
-    """Return the bins to judge in order of time, how many were left out, and what was odd about the rest."""
-    seen: dict[datetime, Bin] = {}
-    warnings = []
-    for one in bins:
-        if one.start in seen:
-            warnings.append(f"two bins begin at {one.start:%H:%M:%S}: the first one counts, for it was frozen first")
-        seen.setdefault(one.start, one)
-    ordered = [seen[start] for start in sorted(seen)]
-    usable = [one for one in ordered if not one.shift and one.start >= canary_started]
-    return usable, len(bins) - len(usable), warnings
-
-
-def _measured(bins: Sequence[Bin]) -> tuple[MetricName, ...]:
-    fleets = [fleet for one in bins for fleet in (one.blue, one.green) if fleet is not None]
-    return METRICS if any(fleet.slow is not None for fleet in fleets) else ("errors",)
-
-
 def _margin(policy: JudgePolicy, blue_rate: float | None) -> float:
     """The margin, smaller where blue itself is bad: 1.5 x 40% would be 20 points of harm."""
     if not blue_rate:
@@ -163,68 +137,29 @@ def _margin(policy: JudgePolicy, blue_rate: float | None) -> float:
     return min(policy.margin, 1 + policy.max_excess / blue_rate)
 
 
-def _bad(counts: Counts, metric: MetricName) -> int | None:
-    match metric:
-        case "errors":
-            found: int | None = counts.errors
-        case "slow":
-            found = counts.slow
-        case _:
-            assert_never(metric)
-    # more bad events than requests: the two counts come from different metrics, which may lag apart
-    return None if found is None else min(found, counts.requests)
-
-
-def _strange(bins: Sequence[Bin], metric: MetricName) -> list[str]:
-    odd = missing = 0
-    for one in bins:
-        for fleet in (one.blue, one.green):
-            if fleet is None:
-                continue
-            found = fleet.errors if metric == "errors" else fleet.slow
-            missing += found is None
-            odd += found is not None and found > fleet.requests
-    warnings = []
-    if odd:
-        warnings.append(f"{metric} exceeded requests in {odd} counts and was cut to them")
-    if missing:
-        warnings.append(f"{metric} was missing in {missing} counts, which were not judged for it")
-    return warnings
-
-
-def _tallies(bins: Sequence[Bin], metric: MetricName, since: datetime) -> tuple[tuple[datetime, Tally], ...]:
-    """Return what each bin says of the metric: a silent blue compares nothing, but green may still pass the floor."""
-    found = []
-    for one in bins:
-        if one.start < since or one.green is None:
-            continue
-        green, blue = _bad(one.green, metric), 0
-        if one.blue is not None:
-            told = _bad(one.blue, metric)
-            if told is None:
-                continue
-            blue = told
-        if green is None:
-            continue
-        found.append((one.end, Tally(green, one.green.requests, blue, one.blue.requests if one.blue else 0)))
-    return tuple(found)
-
-
-def _course(case: _Case, alpha: float) -> _Course:
+def _course(case: _Case) -> _Course:
     tallies = [tally for _, tally in case.tallies]
     ratio = process.with_late_starts(
         [process.ratio_steps(tally, case.margin, case.clump) for tally in tallies], case.expected_bins
     )
+    floor = [math.inf] * len(tallies)
     if case.floor > 0:
         floor = process.with_late_starts(
             [process.floor_steps(tally, case.floor, case.clump) for tally in tallies], case.expected_bins
         )
-    else:
-        floor = [math.inf] * len(tallies)
-    evidence = [min(one, other) for one, other in zip(ratio, floor, strict=True)]
+    both = {end: (one, other) for (end, _), one, other in zip(case.tallies, ratio, floor, strict=True)}
+    return _Course(case, both)
+
+
+def _result(course: _Course, until: datetime | None, alpha: float) -> MetricVerdict:
+    """Return what the metric says at the end of the bins, or as it was at the bin that decided."""
+    case = course.case
+    tallies = [tally for end, tally in case.tallies if until is None or end <= until]
+    ratio, floor = course.gains[case.tallies[len(tallies) - 1][0]] if tallies else (0.0, 0.0)
     green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
     blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
-    result = MetricVerdict(
+    low, high = ratio_interval(tallies, alpha, case.clump)
+    return MetricVerdict(
         metric=case.metric,
         observed_only=not case.acting,
         green_bad=green_bad,
@@ -235,13 +170,14 @@ def _course(case: _Case, alpha: float) -> _Course:
         blue_rate=blue_bad / blue if blue else None,
         ratio=(green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
         margin=case.margin,
-        log10_evidence=evidence[-1] / LN10 if evidence else 0.0,
-        log10_ratio=ratio[-1] / LN10 if ratio else 0.0,
-        log10_floor=floor[-1] / LN10 if floor else 0.0,
+        log10_evidence=min(ratio, floor) / LN10,
+        log10_ratio=ratio / LN10,
+        log10_floor=floor / LN10,
         safe=_cleared(case, tallies, alpha),
         bins=len(tallies),
+        ratio_low=low,
+        ratio_high=high,
     )
-    return _Course(result, dict(zip((end for end, _ in case.tallies), evidence, strict=True)))
 
 
 def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
@@ -256,15 +192,19 @@ def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
 
 
 def _together(courses: Sequence[_Course], bins: Sequence[Bin]) -> list[tuple[datetime, float]]:
-    """Return the mean evidence of the acting metrics after each bin, in natural logarithms.
+    """Return the weighted mean evidence of the acting metrics after each bin, in natural logarithms.
 
     A metric that has no bin yet is worth what was put in, 1: weights are fixed beforehand, not by what was seen.
     """
     latest = [0.0 for _ in courses]
+    names = [course.case.metric for course in courses]
     path = []
     for one in bins:
-        latest = [course.evidence.get(one.end, value) for course, value in zip(courses, latest, strict=True)]
-        path.append((one.end, process.log_mean(latest) if latest else 0.0))
+        latest = [
+            min(course.gains[one.end]) if one.end in course.gains else value
+            for course, value in zip(courses, latest, strict=True)
+        ]
+        path.append((one.end, process.weighted_mean(names, latest) if latest else 0.0))
     return path
 
 

@@ -1,7 +1,9 @@
 """E-processes: evidence, bin by bin, that green is worse than it may be, valid at whatever times one looks.
 
 An e-process is a bet against the null hypothesis that cannot be expected to win while the null is true; by Ville's
-inequality it ever reaches 1/alpha with probability at most alpha. All evidence is in natural logarithms here.
+inequality it ever reaches 1/alpha with probability at most alpha. Exact for independent requests whose green rate is
+at most margin x blue's in each bin (or at most the floor in each); docs/judge.md says what it is not proof against.
+All evidence is in natural logarithms here.
 """
 
 from __future__ import annotations
@@ -14,8 +16,13 @@ from dataclasses import dataclass
 RATIOS = (1.5, 3.0, 10.0, 30.0, 100.0)
 # the same for the floor, which is small: 30 times it already wins a factor of 30 on each failure
 FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
-# half of the bet is on "from the start", half on all later starts together
-FROM_THE_START = 0.5
+# the part of the bet that is on "from the start"; the rest is on all later starts together (docs/judge.md says why)
+FROM_THE_START = 0.7
+# how the whole bet is spread over the acting metrics: failures lose users more than slowness does
+METRIC_WEIGHTS = {"errors": 2.0}
+# gains are capped here, far beyond any bar, and so cannot overflow; a cap only takes evidence away
+MOST = 1e250
+LOG_MOST = math.log(MOST)
 # what must be ruled out before green is called safe
 RULED_OUT_RATIO = 3.0
 
@@ -70,27 +77,27 @@ def from_the_start(steps: Sequence[Sequence[float]]) -> list[float]:
 
 
 def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> list[float]:
-    """Log evidence after each bin: half of the bet starts with the canary, half is spread over the later bins.
+    """Log evidence after each bin: most of the bet starts with the canary, the rest is spread over the later bins.
 
     expected_bins: bins of the bake, fixed beforehand. A defect that shows late is not drowned by the good time before.
     What has not started yet is worth what was put in. One recurrence a ratio carries all the starts together.
     """
     later = max(0, expected_bins - 1)
     each = (1 - FROM_THE_START) / later if later else 0.0
-    start_weight = FROM_THE_START if later else 1.0
+    at_start = FROM_THE_START if later else 1.0
     whole: list[float] = []
     running: list[float] = []
     path = []
     for number, step in enumerate(steps):
+        growth = [math.exp(min(one, LOG_MOST)) for one in step]
         if not whole:
-            whole, running = list(step), [-math.inf] * len(step)
+            whole, running = [min(one, MOST) for one in growth], [0.0] * len(growth)
         else:
-            begins = math.log(each) if 0 < number <= later else -math.inf
-            whole = [total + one for total, one in zip(whole, step, strict=True)]
-            running = [_log_add(total, begins) + one for total, one in zip(running, step, strict=True)]
+            begins = each if number <= later else 0.0
+            whole = [min(one * grown, MOST) for one, grown in zip(whole, growth, strict=True)]
+            running = [min((one + begins) * grown, MOST) for one, grown in zip(running, growth, strict=True)]
         waiting = each * max(0, later - number)
-        parts = [math.log(start_weight) + log_mean(whole), log_mean(running), _log(waiting)]
-        path.append(_log_sum(parts))
+        path.append(_log((at_start * math.fsum(whole) + math.fsum(running)) / len(growth) + waiting))
     return path
 
 
@@ -117,16 +124,23 @@ def _log(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
 
 
-def _log_add(one: float, other: float) -> float:
-    return _log_sum((one, other))
-
-
 def log_mean(values: Sequence[float]) -> float:
     """Return the logarithm of the mean of what the values are logarithms of, without overflow."""
-    return _log_sum(values) - math.log(len(values))
+    return log_sum(values) - math.log(len(values))
 
 
-def _log_sum(values: Sequence[float]) -> float:
+def bet_share(name: str, acting: Sequence[str]) -> float:
+    """Return the part of the whole bet that is on one of the acting metrics; fixed, whatever is seen."""
+    return METRIC_WEIGHTS.get(name, 1.0) / math.fsum(METRIC_WEIGHTS.get(one, 1.0) for one in acting)
+
+
+def weighted_mean(acting: Sequence[str], values: Sequence[float]) -> float:
+    """Return the log of the mean evidence of the acting metrics, each by its share of the bet."""
+    return log_sum([value + math.log(bet_share(name, acting)) for name, value in zip(acting, values, strict=True)])
+
+
+def log_sum(values: Sequence[float]) -> float:
+    """Return the logarithm of the sum of what the values are logarithms of, without overflow."""
     highest = max(values)
     if highest == -math.inf:
         return highest

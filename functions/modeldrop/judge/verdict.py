@@ -24,7 +24,8 @@ class MetricVerdict:
     Counts are of the bins that were judged for it. rates: fractions of 1, None without requests. ratio: green's rate
     over blue's, None where blue had none. margin: what was really asked of green, after max_excess. log10_evidence:
     the lesser of log10_ratio (worse than blue) and log10_floor (above the floor). safe: 3x blue is ruled out, or
-    green is under its SLO. observed_only: shown, not acted on.
+    green is under its SLO. observed_only: shown, not acted on. ratio_low, ratio_high: with probability 1 - alpha the
+    true ratio of rates, while it stays the same, lies between them at every look at once; None: no upper limit.
     """
 
     metric: MetricName
@@ -42,6 +43,8 @@ class MetricVerdict:
     log10_floor: float
     safe: bool
     bins: int
+    ratio_low: float = 0.0
+    ratio_high: float | None = None
 
     @property
     def evidence(self) -> str:
@@ -152,6 +155,8 @@ def _metric_to_json(one: MetricVerdict) -> dict[str, Any]:
         "green_rate": one.green_rate,
         "blue_rate": one.blue_rate,
         "ratio": one.ratio,
+        "ratio_low": round(one.ratio_low, 4),
+        "ratio_high": None if one.ratio_high is None else round(one.ratio_high, 4),
         "margin": one.margin,
         "evidence": one.evidence,
         "log10_evidence": _finite(one.log10_evidence),

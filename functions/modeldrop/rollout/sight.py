@@ -56,11 +56,12 @@ def sight(plan: RolloutPlan, policy: JudgePolicy, *, requests_per_second: float,
 
 
 def _is_bad(tally: Tally, plan: RolloutPlan, policy: JudgePolicy) -> bool:
-    weight = 0.5 if plan.slow_ms is not None and "slow" not in policy.observe else 1.0
+    slow = plan.slow_ms is not None and "slow" not in policy.observe
+    share = process.bet_share("errors", ("errors", "slow") if slow else ("errors",))
     expected = max(1, plan.bake // plan.metrics_every)
     ratio = process.with_late_starts([process.ratio_steps(tally, policy.margin, policy.clump or 1)], expected)[-1]
     floor = process.with_late_starts([process.floor_steps(tally, policy.floor_errors, policy.clump or 1)], expected)[-1]
-    return min(ratio, floor) + math.log(weight) >= -math.log(policy.alpha)
+    return min(ratio, floor) + math.log(share) >= -math.log(policy.alpha)
 
 
 def _low_quantile(trials: int, rate: float) -> int:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from modeldrop.evidence.charts import HEIGHT, WIDTH, nice_ticks
+from modeldrop.evidence.charts import HEIGHT, WIDTH, Axis, Mark, nice_ticks, render_board
 from modeldrop.evidence.html import render_html
 from modeldrop.judge.bins import Bin
 from tests.unit.evidence_builders import a_card, a_record, a_roll_back, a_verdict, fired, some_bins
@@ -22,7 +22,7 @@ EVIL = '"><script>alert(1)</script>\u202e\x00'
 class Page(HTMLParser):
     """Collects tags and checks that they close in order."""
 
-    VOID = frozenset({"meta", "line", "rect", "circle", "polyline"})
+    VOID = frozenset({"meta", "rect", "path", "br"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -43,11 +43,19 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def a_bad_card() -> dict[str, Any]:
+LATENCY = {
+    "since": "2026-11-23T20:10:10Z",
+    "every": 10,
+    "blue": None,
+    "green": {"p50": [62.0, None, 61.0], "p99": [220.0, None, 84.0]},
+}
+
+
+def a_bad_card(**around: Any) -> dict[str, Any]:
     verdict = a_verdict(8)
     record = a_record(verdict=verdict)
     record = a_record(verdict=verdict, rollout=a_roll_back(record, fired("verdict", 42)))
-    return a_card("rolled_back", "; ".join(verdict["reasons"]), record=record)
+    return a_card("rolled_back", "; ".join(verdict["reasons"]), record=record, **around)
 
 
 def drawings(page: str) -> list[ElementTree.Element]:
@@ -69,51 +77,72 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
         assert not any(name.startswith("on") for name in attributes)
 
 
-def test_errors_slow_and_evidence_are_drawn_each_with_its_words() -> None:
-    found = drawings(render_html(a_bad_card(), some_bins(8)))
+def test_every_chart_says_in_words_what_it_shows() -> None:
+    found = drawings(render_html(a_bad_card(latency=LATENCY), some_bins(8)))
     assert [one.findtext("title") for one in found] == [
+        "Traffic on green",
         "Error rate",
-        "Share of slow requests (over 40 ms)",
-        "Evidence",
+        "Slow requests, over 40 ms",
+        "Model latency",
+        "Evidence against green",
     ]
-    errors, _, evidence = (one.findtext("desc") or "" for one in found)
-    assert "green (new): 40% to 40%" in errors
+    share, errors, _, latency, evidence = (one.findtext("desc") or "" for one in found)
+    assert "Planned for the canary: 10%" in share
+    assert "green, the new model: 40% so far, between 23% and 59%." in errors
+    assert "green, the new model: p50 62 ms, worst p99 220 ms." in latency
+    assert "blue, the old model: not known." in latency
     assert "a roll back needs 100:1" in evidence
 
 
 def test_everything_is_drawn_inside_the_picture() -> None:
-    for drawing in drawings(render_html(a_bad_card(), some_bins(8, 100))):
-        for element in drawing.iter():
-            for name, most in (
-                ("x", WIDTH),
-                ("x1", WIDTH),
-                ("cx", WIDTH),
-                ("y", HEIGHT),
-                ("y1", HEIGHT),
-                ("cy", HEIGHT),
-            ):
-                assert -1 <= float(element.get(name, 0)) <= most
-            for point in element.get("points", "").split():
-                x, y = map(float, point.split(","))
-                assert 0 <= x <= WIDTH
-                assert 0 <= y <= HEIGHT
+    for drawing in drawings(render_html(a_bad_card(latency=LATENCY), some_bins(8, 100))):
+        for path in drawing.iter("path"):
+            for x, y in re.findall(r"[ML](\S+) ([0-9.]+)", path.get("d", "")):
+                assert 0 <= float(x) <= WIDTH
+                assert 0 <= float(y) <= HEIGHT
 
 
-def test_marks_say_canary_roll_back_and_alarm() -> None:
-    words = {text.text for text in drawings(render_html(a_bad_card(), some_bins(8)))[0].iter("text")}
-    assert {"canary", "rolling back", "verdict alarm"} <= words
+def test_marks_say_canary_verdict_alarm_roll_back_and_end() -> None:
+    page = render_html(a_bad_card(), some_bins(8))
+    told = ("green got its first traffic", "evidence reached 100:1: verdict bad", "alarm verdict fired")
+    told += ("SageMaker seen rolling back", "release over")
+    places = [page.index(f"<li>{one} <span>") for one in told]
+    assert places == sorted(places)
+    assert page.count("<b class=") == len(told)
+
+
+def test_marks_that_are_close_get_rows_of_their_own() -> None:
+    board = render_board(Axis(0, 100), (), (), [Mark(at, "x") for at in (10, 11, 12, 50)], ())
+    assert re.findall(r"row\d", board) == ["row0", "row1", "row2", "row0"]
 
 
 def test_a_shift_is_shaded() -> None:
     drawing = drawings(render_html(a_bad_card(), some_bins(8)))[0]
-    assert [one.get("class") for one in drawing.iter("rect")].count("band") == 1
+    assert [one.get("class") for one in drawing.iter("rect")] == ["shift"]
 
 
 def test_silence_breaks_the_line_and_is_no_zero() -> None:
     bins = [dataclasses.replace(one, green=None) if number == 3 else one for number, one in enumerate(some_bins(1, 8))]
-    drawing = drawings(render_html(a_bad_card(), bins))[0]
-    assert len([one for one in drawing.iter("polyline") if one.get("class") == "line green"]) == 2
+    errors = drawings(render_html(a_bad_card(), bins))[1]
+    assert len([one for one in errors.iter("path") if one.get("class") == "line green"]) == 2
     assert '<td colspan="3">no data</td>' in render_html(a_bad_card(), bins)
+
+
+def test_latency_that_nobody_measured_is_not_known() -> None:
+    assert "Latency percentiles: not known." in render_html(a_bad_card(), some_bins(8))
+
+
+def test_the_page_says_what_the_verdict_does_not_cover() -> None:
+    page = render_html(cards()["promoted"], some_bins())
+    assert "green was a single, freshly started one" in page
+    assert "Inconclusive is not healthy" in page
+    assert "does not cover" not in render_html(cards()["rejected"])
+
+
+def test_a_card_from_before_latency_was_read_still_has_its_page() -> None:
+    card = a_bad_card()
+    del card["latency"], card["clump"]
+    assert "not known" in render_html(card, some_bins(8))
 
 
 def test_without_bins_there_are_facts_and_no_charts() -> None:

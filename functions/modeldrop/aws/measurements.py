@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 
 from modeldrop.aws import clients
@@ -14,6 +15,10 @@ NAMESPACE = "AWS/SageMaker"
 VARIANT = "AllTraffic"
 
 Series = dict[datetime, float]
+# points of a latency chart: more would not be seen, and the card travels as an event of at most 256 KB
+MAX_LATENCY_POINTS = 120
+# CloudWatch keeps data of less than a minute for three hours
+FINE_DATA_SECONDS = 3 * 3600
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,39 @@ def counts(
         scope: _fleet({stat: series[f"{scope}_{stat}"] for stat in stats}, with_slow=slow_ms is not None)
         for scope in scopes
     }
+
+
+def percentiles(scopes: Mapping[str, Scope], start: datetime, end: datetime, period_seconds: int) -> dict[str, Any]:
+    """Return {since, every, and by scope {p50: [...], p99: [...]}} of the model's latency in milliseconds.
+
+    One number for every `every` seconds, None where there was no data; a scope without any is None: percentiles of
+    two fleets cannot be told apart afterwards. Periods grow so that there are at most MAX_LATENCY_POINTS.
+    """
+    every = chart_period((end - start).total_seconds(), period_seconds)
+    since = datetime.fromtimestamp(int(start.timestamp()) // every * every, UTC)
+    wanted = {f"{name}_{stat}": (scopes[name], "ModelLatency", stat) for name in scopes for stat in ("p50", "p99")}
+    series = _read(wanted, since, end, every)
+    moments = [
+        since + timedelta(seconds=every * number) for number in range(ceil((end - since).total_seconds() / every))
+    ]
+    found: dict[str, Any] = {"since": since.isoformat().replace("+00:00", "Z"), "every": every}
+    for name in scopes:
+        by_stat = {stat: [_ms(series[f"{name}_{stat}"].get(at)) for at in moments] for stat in ("p50", "p99")}
+        found[name] = by_stat if any(one is not None for one in by_stat["p99"]) else None
+    return found
+
+
+def chart_period(span_seconds: float, period_seconds: int) -> int:
+    """Return a period that CloudWatch knows (10, 30, or minutes) and still has, for a chart of so long a span."""
+    fine = span_seconds <= FINE_DATA_SECONDS and period_seconds < 60
+    least = max(period_seconds if fine else 60, span_seconds / MAX_LATENCY_POINTS)
+    if fine and least <= 30:
+        return 10 if least <= 10 else 30
+    return 60 * ceil(least / 60)
+
+
+def _ms(microseconds: float | None) -> float | None:
+    return None if microseconds is None else float(f"{microseconds / 1000:.3g}")
 
 
 @dataclass(frozen=True)

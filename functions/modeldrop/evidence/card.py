@@ -15,15 +15,20 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Harm:
-    """What users met on green: requests it answered, and how many of them failed."""
+    """What users met on green: requests it answered, how many of them failed, how many were slow (None: not known)."""
 
     green_requests: int
     failed_requests: int
+    slow_requests: int | None = None
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an ending leaves behind. live, previous: release ids or empty. report_url: of the HTML card, or empty."""
+    """What an ending leaves behind. live, previous: release ids or empty. report_url: of the HTML card, or empty.
+
+    latency: {since, every, blue, green}; a fleet is {p50: [...], p99: [...]} in milliseconds, one number for every
+    `every` seconds, None where there was no data; a fleet that is not known is None, and so is all of it.
+    """
 
     finished_at: str
     live: str
@@ -31,6 +36,7 @@ class Surroundings:
     live_unchanged: bool
     report_url: str
     harm: Harm
+    latency: Mapping[str, Any] | None = None
 
 
 def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> dict[str, Any]:
@@ -41,7 +47,8 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
     none. Times are ISO 8601 UTC, "" where the release did not come so far.
     problems: {code, what, where, fix}. timeline: [time, phase] as first seen. alarms: {name, at, reason} of those that
     fired. canary_started: green first kept traffic. rolling_back_since: SageMaker was first seen rolling back. harm:
-    {green_requests, failed_requests} as users met them. metrics_every: seconds of a bin.
+    {green_requests, failed_requests, slow_requests} as users met them. clump: how many failures count as one.
+    latency: as in Surroundings. metrics_every: seconds of a bin.
     """
     rollout = record.rollout
     passage = rollout.get("passage", {})
@@ -61,6 +68,8 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "policy": record.policy,
         "verdict": record.verdict,
         "slow_ms": record.plan.get("slow_ms"),
+        "clump": record.plan.get("clump", 1),
+        "latency": around.latency,
         "metrics_every": record.plan.get("metrics_every"),
         "first_release": bool(record.plan.get("first_release", False)),
         "canary_started": (passage.get("bakes") or [""])[0],

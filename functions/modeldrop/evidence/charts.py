@@ -1,4 +1,4 @@
-"""Charts as inline SVG: lines over time, marks, a bar to reach; each with its text alternative."""
+"""Panels over one time axis: what is drawn is stretched SVG, words are HTML that keeps its size on any screen."""
 
 from __future__ import annotations
 
@@ -7,72 +7,92 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 480, 220
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 30, 32
+# the drawing is stretched to the width there is; strokes keep theirs (vector-effect)
+WIDTH, HEIGHT = 1000, 100
+# tags of marks nearer than this part of the width would cover each other on a phone
+NEAR = 0.055
+TAG_ROWS = 3
 
 
 @dataclass(frozen=True)
-class Series:
-    """One line: a name, a style class, and (seconds, value) points; None breaks the line."""
+class Axis:
+    """The span of seconds since the canary began that all panels share."""
 
-    name: str
+    first: float
+    last: float
+
+    def part(self, seconds: float) -> float:
+        """Return where a moment lies, 0 left to 1 right."""
+        return min(1.0, max(0.0, (seconds - self.first) / max(1e-9, self.last - self.first)))
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return at most seven round moments with their words."""
+        span = self.last - self.first
+        step = next((one for one in (5, 10, 20, 60, 120, 300, 600, 1800, 3600) if span / one <= 6), 7200)
+        begin = math.ceil(self.first / step)
+        moments = [number * step for number in range(begin, math.floor(self.last / step) + 1)]
+        return [(one, f"{one} s" if step < 60 else f"{one // 60} min") for one in moments]
+
+
+@dataclass(frozen=True)
+class Line:
+    """(seconds, value) points; None breaks the line. style: blue, green or evidence, with `dots` for dots alone."""
+
     style: str
     points: tuple[tuple[float, float | None], ...]
 
 
 @dataclass(frozen=True)
+class Range:
+    """(seconds, low, high): the interval around a line."""
+
+    style: str
+    points: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
 class Mark:
-    """A moment that is drawn as a vertical line with a word on it."""
+    """A moment with a number, drawn through all panels, and the words that the list below gives it."""
 
     seconds: float
     word: str
 
 
 @dataclass(frozen=True)
-class Band:
-    """A span in which traffic moved, shaded: it was not judged."""
+class Span:
+    """A stretch of time with a name: a phase, or traffic that moved."""
 
     begin: float
     end: float
+    word: str = ""
 
 
 @dataclass(frozen=True)
-class Chart:
-    """What one chart shows. ticks: values with a line across. bar: a value with a name that something must reach.
-
-    description: the text alternative, what a reader would see in the picture.
-    """
+class Panel:
+    """One chart. ticks: values with a line across. bar: a value with a name. description: the picture in words."""
 
     key: str
     title: str
+    note: str
     description: str
-    series: tuple[Series, ...]
+    lines: tuple[Line, ...]
     low: float
     high: float
     ticks: tuple[float, ...]
     write: Callable[[float], str]
-    marks: tuple[Mark, ...] = ()
-    bands: tuple[Band, ...] = ()
+    ranges: tuple[Range, ...] = ()
     bar: tuple[float, str] | None = None
 
 
-def render_chart(chart: Chart) -> str:
-    """Return the chart as one `<svg>`."""
-    scale = _Scale(chart)
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{chart.key}-t {chart.key}-d">',
-        f'<title id="{chart.key}-t">{escape(chart.title)}</title>',
-        f'<desc id="{chart.key}-d">{escape(chart.description)}</desc>',
-        *(_band(one, scale) for one in chart.bands),
-        *(_tick(value, chart, scale) for value in chart.ticks),
-        *_clock(scale),
-        *(_mark(one, number, scale) for number, one in enumerate(chart.marks)),
-        *([_bar(*chart.bar, scale)] if chart.bar else []),
-        *(_line(one, scale) for one in chart.series),
-        *_legend(chart.series),
-        "</svg>",
-    ]
-    return "".join(parts)
+def render_board(axis: Axis, phases: Sequence[Span], panels: Sequence[Panel], marks: Sequence[Mark],
+                 shifts: Sequence[Span]) -> str:  # fmt: skip
+    """Return the panels under each other, phases on top, marks through all of them."""
+    clock = "".join(f'<span style="left:{axis.part(at):.2%}">{word}</span>' for at, word in axis.ticks())
+    return (
+        f'<div class="board">{_marks(axis, marks)}<div class="tags"></div>{_strip(axis, phases)}'
+        f"{''.join(_panel(one, axis, shifts) for one in panels)}"
+        f'<div class="clock" aria-hidden="true">{clock}</div></div>'
+    )
 
 
 def nice_ticks(high: float) -> tuple[float, ...]:
@@ -85,100 +105,96 @@ def nice_ticks(high: float) -> tuple[float, ...]:
     return tuple(step * number for number in range(math.ceil(high / step - 1e-9) + 1))
 
 
-class _Scale:
-    """From seconds and values to the picture's coordinates."""
+def _panel(panel: Panel, axis: Axis, shifts: Sequence[Span]) -> str:
+    scale = _Scale(panel, axis)
+    drawn = [
+        *(_shift(one, axis) for one in shifts),
+        *(f'<path class="grid" d="M0 {scale.y(value)}H{WIDTH}"/>' for value in panel.ticks),
+        *(_range(one, scale) for one in panel.ranges),
+        *([f'<path class="bar" d="M0 {scale.y(panel.bar[0])}H{WIDTH}"/>'] if panel.bar else []),
+        *(_line(one, scale) for one in panel.lines),
+    ]
+    words = [
+        f'<span class="y" style="top:{scale.y(value):.1f}%">{escape(panel.write(value))}</span>'
+        for value in panel.ticks
+    ]
+    if panel.bar:
+        words.append(f'<span class="barname" style="top:{scale.y(panel.bar[0]):.1f}%">{escape(panel.bar[1])}</span>')
+    return (
+        f'<div class="panel {panel.key}"><h3>{escape(panel.title)}<small>{escape(panel.note)}</small></h3>'
+        f'<div class="plot">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-labelledby="{panel.key}-t {panel.key}-d"><title id="{panel.key}-t">{escape(panel.title)}</title>'
+        f'<desc id="{panel.key}-d">{escape(panel.description)}</desc>{"".join(drawn)}</svg>'
+        f'<div aria-hidden="true">{"".join(words)}</div></div></div>'
+    )
 
-    def __init__(self, chart: Chart) -> None:
-        moments = [seconds for one in chart.series for seconds, _ in one.points]
-        moments += [one.seconds for one in chart.marks] + [one.end for one in chart.bands]
-        self.first, self.last = min([0.0, *moments]), max([1.0, *moments])
-        self.low, self.high = chart.low, max(chart.high, chart.low + 1e-9)
+
+class _Scale:
+    """From seconds and values to the drawing's coordinates."""
+
+    def __init__(self, panel: Panel, axis: Axis) -> None:
+        self.axis, self.low, self.high = axis, panel.low, max(panel.high, panel.low + 1e-9)
 
     def x(self, seconds: float) -> float:
-        part = (seconds - self.first) / (self.last - self.first)
-        return round(LEFT + part * (WIDTH - LEFT - RIGHT), 1)
+        return round(self.axis.part(seconds) * WIDTH, 1)
 
     def y(self, value: float) -> float:
         part = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return round(HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM), 1)
+        return round(HEIGHT - part * HEIGHT, 1)
 
 
-def _line(series: Series, scale: _Scale) -> str:
-    runs: list[list[tuple[float, float]]] = [[]]
-    for seconds, value in series.points:
+def _line(line: Line, scale: _Scale) -> str:
+    runs: list[list[str]] = [[]]
+    for seconds, value in line.points:
         if value is None:
             runs.append([])
         else:
-            runs[-1].append((scale.x(seconds), scale.y(value)))
-    lines = [
-        f'<polyline class="line {series.style}" points="{" ".join(f"{x},{y}" for x, y in run)}"/>'
-        for run in runs
-        if len(run) > 1
-    ]
-    few = sum(map(len, runs)) <= 60
-    dots = [_dot(series.style, x, y) for run in runs for x, y in run if few or len(run) == 1]
-    return "".join(lines + dots)
+            runs[-1].append(f"{scale.x(seconds)} {scale.y(value)}")
+    dots = line.style.endswith("dots")
+    # a stroke of hardly any length with a round or square end is a dot that stretching does not bend
+    paths = [f"M{point}h.01" for run in runs for point in run if dots or len(run) == 1]
+    drawn = f'<path class="dots {line.style}" d="{"".join(paths)}"/>' if paths else ""
+    if not dots:
+        drawn += "".join(f'<path class="line {line.style}" d="M{"L".join(run)}"/>' for run in runs if len(run) > 1)
+    return drawn
 
 
-def _dot(style: str, x: float, y: float) -> str:
-    """Blue is round, green is square: the two must differ for eyes that see no colours."""
-    if style == "green":
-        return f'<rect class="dot {style}" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6"/>'
-    return f'<circle class="dot {style}" cx="{x}" cy="{y}" r="3"/>'
+def _range(one: Range, scale: _Scale) -> str:
+    if len(one.points) < 2:
+        return "".join(
+            f'<path class="whisker {one.style}" d="M{scale.x(at)} {scale.y(low)}V{scale.y(high)}"/>'
+            for at, low, high in one.points
+        )
+    there = [f"{scale.x(at)} {scale.y(high)}" for at, _, high in one.points]
+    back = [f"{scale.x(at)} {scale.y(low)}" for at, low, _ in reversed(one.points)]
+    return f'<path class="range {one.style}" d="M{"L".join(there + back)}Z"/>'
 
 
-def _tick(value: float, chart: Chart, scale: _Scale) -> str:
-    y = scale.y(value)
-    return (
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-        f'<text class="label" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{escape(chart.write(value))}</text>'
-    )
+def _shift(span: Span, axis: Axis) -> str:
+    x = round(axis.part(span.begin) * WIDTH, 1)
+    width = max(1.0, round(axis.part(span.end) * WIDTH, 1) - x)
+    return f'<rect class="shift" x="{x}" y="0" width="{width:.1f}" height="{HEIGHT}"/>'
 
 
-def _clock(scale: _Scale) -> list[str]:
-    span = scale.last - scale.first
-    step = next((one for one in (5, 10, 20, 60, 120, 300, 600, 1800, 3600) if span / one <= 7), 7200)
-    first = -int(-scale.first // step) * step
-    labels = []
-    seconds = first
-    while seconds <= scale.last:
-        word = f"{seconds:.0f} s" if step < 60 else f"{seconds / 60:.0f} min"
-        x = scale.x(seconds)
-        labels.append(f'<text class="label" x="{x}" y="{HEIGHT - 12}" text-anchor="middle">{word}</text>')
-        seconds += step
-    return labels
+def _marks(axis: Axis, marks: Sequence[Mark]) -> str:
+    rows = [-1.0] * TAG_ROWS
+    drawn = []
+    for number, one in enumerate(marks, start=1):
+        at = axis.part(one.seconds)
+        row = next((row for row, last in enumerate(rows) if at - last >= NEAR), TAG_ROWS - 1)
+        rows[row] = at
+        drawn.append(f'<i style="left:{at:.2%}"><b class="row{row}">{number}</b></i>')
+    return f'<div class="marks" aria-hidden="true">{"".join(drawn)}</div>'
 
 
-def _band(band: Band, scale: _Scale) -> str:
-    x = scale.x(band.begin)
-    width = max(1.0, scale.x(band.end) - x)
-    return f'<rect class="band" x="{x}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
-
-
-def _mark(mark: Mark, number: int, scale: _Scale) -> str:
-    x = scale.x(mark.seconds)
-    anchor = "end" if x > WIDTH * 0.7 else "start"
-    shift = -4 if anchor == "end" else 4
-    # neighbours stand on lines of their own
-    y = TOP + 12 + 14 * (number % 4)
-    return (
-        f'<line class="mark" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-        f'<text class="label" x="{x + shift}" y="{y}" text-anchor="{anchor}">{escape(mark.word)}</text>'
-    )
-
-
-def _bar(value: float, name: str, scale: _Scale) -> str:
-    y = scale.y(value)
-    return (
-        f'<line class="bar" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-        f'<text class="label strong" x="{WIDTH - RIGHT}" y="{y - 4}" text-anchor="end">{escape(name)}</text>'
-    )
-
-
-def _legend(series: Sequence[Series]) -> list[str]:
-    parts, x = [], float(LEFT)
-    for one in series:
-        parts.append(_dot(one.style, x + 4, 14))
-        parts.append(f'<text class="label" x="{x + 14}" y="18">{escape(one.name)}</text>')
-        x += 30 + 7.5 * len(one.name)
-    return parts
+def _strip(axis: Axis, phases: Sequence[Span]) -> str:
+    drawn = []
+    for number, one in enumerate(phases):
+        begin, end = axis.part(one.begin), axis.part(one.end)
+        if end > begin:
+            drawn.append(
+                f'<span class="phase p{number % 2}" style="left:{begin:.2%};width:{end - begin:.2%}">'
+                f"{escape(one.word)}</span>"
+            )
+    return f'<div class="strip" aria-hidden="true">{"".join(drawn)}</div>' if drawn else ""

@@ -1,49 +1,50 @@
-"""The evidence card as one page that needs nothing else: facts, charts drawn here, tables behind them."""
+"""The evidence card as one page that needs nothing else: the answer first, then charts, then every fact behind it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-from modeldrop.evidence.charts import Band, Chart, Mark, Series, nice_ticks, render_chart
+from modeldrop.evidence.board import latency_words, marks_of, origin, render_rollout, seconds
+from modeldrop.evidence.intervals import rate_interval
+from modeldrop.evidence.limits import not_covered
 from modeldrop.evidence.plain import plain
 from modeldrop.evidence.style import CSS
-from modeldrop.evidence.text import WORDS, headline, next_step, verdict_line
+from modeldrop.evidence.text import WORDS, clock, harm_words, headline, live_words, next_step
 from modeldrop.judge.bins import Bin, Counts
-from modeldrop.judge.verdict import odds
 from modeldrop.judge.words import percent
 
 TONES = {"promoted": "good", "created": "good", "rolled_back": "bad", "failed": "bad", "rejected": "bad"}
-# evidence below one in a thousand is drawn at the bottom: how sure it is of green does not matter
-LOWEST_LOG10 = -3.0
-# and above a hundred thousand it is proof enough: the line stays at the top
-HIGHEST_LOG10 = 5.0
-PERIODS = {"rolling_back": "rolling back", "final_bake": "final bake"}
+METRIC_NAMES = {"errors": "Errors", "slow": "Slow requests"}
 
 
 def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = ()) -> str:
     """Return the whole page. bins: of the rollout, for the charts; without them the page has facts only."""
+    card = {"clump": 1, "latency": None, **card}
     title = f"{WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}"
-    tone = TONES.get(card["outcome"], "warn")
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<title>{_safe(title)}</title><style>{CSS}</style></head><body><main>",
-        f'<span class="outcome {tone}">{_safe(WORDS[card["outcome"]])}</span>',
-        f"<h1>{_safe(card['endpoint'])}: {_safe(headline(card))}</h1>",
-        _facts(card),
+        _header(card),
+        _answers(card),
         _problems(card["problems"]),
-        *_charts(card, bins),
-        _timeline(card),
+        _rollout(card, bins),
+        _comparison(card),
+        _list("What this verdict does not cover", not_covered(card)),
+        _facts("Artifact", _artifact_rows(card)),
+        _facts("Policy", _policy_rows(card)),
+        _facts("Release", _release_rows(card)),
         _list("Notes of the plan", card["notes"]),
         _list("Breaking changes of the serving signatures, allowed by the policy", card["artifact"]["breaking"]),
         _list("Warnings about the artifact", card["artifact"]["warnings"]),
-        _policy(card["policy"]),
+        _table(card, bins) if bins else "",
+        _policy_text(card["policy"]),
         "</main></body></html>\n",
     ]
     return "".join(parts)
@@ -53,133 +54,176 @@ def _safe(text: object, limit: int = 700) -> str:
     return escape(plain(text, limit))
 
 
-def _facts(card: Mapping[str, Any]) -> str:
-    harm, artifact = card["harm"], card["artifact"]
-    rows = [("Release", card["release"]), ("Label", card["label"]), ("Artifact", artifact["source"])]
-    rows += [("sha256", artifact["sha256"]), ("TensorFlow", artifact["tensorflow_version"])]
-    if card["strategy"] and card["started_at"]:
-        size = f", {card['canary_instances']} of {card['instance_count']} instances first"
-        rows.append(("Strategy", card["strategy"] + (size if card["canary_instances"] else "")))
-    if card["verdict"]:
-        rows.append(("Verdict", verdict_line(card)))
-    if card["started_at"] and not card["first_release"]:
-        rows.append(("Harm", f"{harm['failed_requests']} failed of {harm['green_requests']} requests on green"))
-    rows += [("Alarm", f"{alarm['name']} fired {alarm['at']}: {alarm['reason']}") for alarm in card["alarms"]]
-    rows += [("Aborted by", card["aborted_by"]), ("Live", card["live"] or "nothing"), ("Previous", card["previous"])]
-    rows += [("Uploaded", card["uploaded_at"]), ("Started", card["started_at"]), ("Ended", card["finished_at"])]
-    rows.append(("Next", next_step(card)))
-    listed = "".join(f"<dt>{_safe(name)}</dt><dd>{_safe(text)}</dd>" for name, text in rows if text)
-    report = card["report_url"]
-    if urlsplit(report).scheme == "https":
-        listed += f'<dt>Report</dt><dd><a href="{escape(report)}">{_safe(report)}</a></dd>'
-    reasons = _list("Why", [reason for reason in card["reasons"] if reason])
-    return f"{reasons}<h2>Facts</h2><dl>{listed}</dl>"
+def _header(card: Mapping[str, Any]) -> str:
+    ended = datetime.fromisoformat(card["finished_at"]) if card["finished_at"] else None
+    when = f"{ended:%Y-%m-%d %H:%M:%S} UTC" if ended else ""
+    told = " · ".join(_safe(one) for one in (card["release"], card["label"], when) if one)
+    return (
+        f'<header class="{TONES.get(card["outcome"], "warn")}"><p class="over"><span class="outcome">'
+        f"{_safe(WORDS[card['outcome']])}</span> <strong>{_safe(card['endpoint'])}</strong></p>"
+        f'<h1>{_safe(headline(card))}</h1><p class="quiet">{told}</p></header>'
+    )
+
+
+def _answers(card: Mapping[str, Any]) -> str:
+    """Return what a person on call asks, in their order: why, who was hurt, what runs now, what do I do."""
+    first = headline(card)
+    whys = [one for one in card["reasons"] if one and one not in first]
+    if card["verdict"] and card["outcome"] != "rejected":
+        whys = [*card["verdict"]["reasons"], *(one for one in whys if one not in "; ".join(card["verdict"]["reasons"]))]
+        whys = [one for one in whys if one not in first]
+    rows = [("Why", tuple(dict.fromkeys(whys))), ("What users lost", (harm_words(card),))]
+    rows += [("Live now", (live_words(card),)), ("Do next", (next_step(card),))]
+    drawn = "".join(
+        f"<div><dt>{name}</dt>{''.join(f'<dd>{_safe(one)}</dd>' for one in told)}</div>"
+        for name, told in rows
+        if any(told)
+    )
+    return f'<dl class="answers">{drawn}</dl>'
 
 
 def _problems(problems: Sequence[Mapping[str, str]]) -> str:
     if not problems:
         return ""
     items = "".join(
-        f"<li><strong>{_safe(one['code'])}</strong>: {_safe(one['what'])}"
-        f"{f' ({_safe(one["where"])})' if one.get('where') else ''}. {_safe(one.get('fix', ''))}</li>"
+        f"<li><strong>{_safe(one['what'])}</strong>{f' ({_safe(one["where"])})' if one.get('where') else ''}"
+        f'<br>{_safe(one.get("fix", ""))} <span class="quiet">{_safe(one["code"])}</span></li>'
         for one in problems
     )
     return f"<h2>Problems</h2><ul>{items}</ul>"
 
 
-def _charts(card: Mapping[str, Any], bins: Sequence[Bin]) -> list[str]:
-    """Return the charts, and the table of all bins that says the same in numbers."""
+def _rollout(card: Mapping[str, Any], bins: Sequence[Bin]) -> str:
+    """Return the charts with their legend, and the list that the numbered marks point to."""
     if not bins:
+        return _list("Timeline", [f"{at}  {what.replace('_', ' ')}" for at, what in card["timeline"]])
+    began = origin(card, bins)
+    marks = marks_of(card, began)
+    legend = (
+        '<p class="legend"><span class="key blue">blue: the old model</span> '
+        '<span class="key green">green: the new model</span>'
+        f"{'<span class="key moved">traffic moved, not judged</span>' if any(one.shift for one in bins) else ''}"
+        f" <span>rates: a dot is one period, the line is so far, the band its {percent(1 - _alpha(card))} interval"
+        "</span></p>"
+    )
+    items = "".join(f"<li>{_safe(one.word)} <span>{_offset(one.seconds)}</span></li>" for one in marks)
+    missing = "" if card["latency"] else '<p class="quiet">Latency percentiles: not known.</p>'
+    return (
+        f"<h2>Blue against green</h2>{legend}<figure>{render_rollout(card, bins, marks)}"
+        f'<figcaption><ol class="events">{items}</ol>'
+        f"0 s is {began:%H:%M:%S} UTC, green's first traffic. {_interval_words(card)}</figcaption></figure>{missing}"
+    )
+
+
+def _offset(at: float) -> str:
+    return f"{at:+.0f} s" if abs(at) < 600 else f"{at / 60:+.1f} min"
+
+
+def _interval_words(card: Mapping[str, Any]) -> str:
+    return (
+        f"Intervals hold at every moment one looks (anytime-valid, {percent(1 - _alpha(card))}), if requests fail "
+        "independently at a steady rate. The judge decides on evidence, not on intervals."
+    )
+
+
+def _alpha(card: Mapping[str, Any]) -> float:
+    return float((card["policy"].get("judge") or {}).get("alpha", 0.01))
+
+
+def _comparison(card: Mapping[str, Any]) -> str:
+    """Return both fleets side by side: rates with intervals, latency, and what the evidence was."""
+    rows = [
+        f'<tr><th scope="row">{METRIC_NAMES.get(one["metric"], _safe(one["metric"]))}'
+        f"{' (shown only)' if one['observed_only'] else ''}</th>{_rate(one, 'blue', card)}{_rate(one, 'green', card)}"
+        f"<td>{f'{one["ratio"]:.3g}x' if one['ratio'] is not None else '-'}</td><td>{_safe(one['evidence'])}</td></tr>"
+        for one in card["verdict"].get("metrics", ())
+    ]
+    if not rows:
+        return ""
+    if card["latency"]:
+        told = "".join(f"<td>{_safe(latency_words(card['latency'][fleet]))}</td>" for fleet in ("blue", "green"))
+        rows.append(f'<tr><th scope="row">Latency</th>{told}<td>-</td><td>-</td></tr>')
+    head = "".join(f'<th scope="col">{one}</th>' for one in ("", "blue (old)", "green (new)", "ratio", "evidence"))
+    return (
+        f'<h2>What the judge weighed</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f'<tbody>{"".join(rows)}</tbody></table></div><p class="quiet">Together {_safe(card["verdict"]["evidence"])}; '
+        f"a roll back needs {_safe(card['verdict']['bar'])}.</p>"
+    )
+
+
+def _rate(metric: Mapping[str, Any], fleet: str, card: Mapping[str, Any]) -> str:
+    bad, requests = metric[f"{fleet}_bad"], metric[f"{fleet}_requests"]
+    if not requests:
+        return "<td>no requests</td>"
+    low, high = rate_interval(bad, requests, _alpha(card), card["clump"])
+    return (
+        f"<td><strong>{percent(bad / requests)}</strong> <span>{percent(low)} to {percent(high)}</span>"
+        f"<br><span>{bad:,} of {requests:,}</span></td>"
+    )
+
+
+def _artifact_rows(card: Mapping[str, Any]) -> list[tuple[str, object]]:
+    artifact = card["artifact"]
+    return [
+        ("Uploaded to", artifact["source"]),
+        ("sha256", artifact["sha256"]),
+        ("Size", f"{artifact['size_bytes']:,} bytes" if artifact["size_bytes"] else ""),
+        ("TensorFlow", artifact["tensorflow_version"]),
+        ("Golden requests", artifact["golden_requests"]),
+    ]
+
+
+def _policy_rows(card: Mapping[str, Any]) -> list[tuple[str, object]]:
+    policy = card["policy"]
+    if not policy:
         return []
-    started = datetime.fromisoformat(card["canary_started"]) if card["canary_started"] else bins[0].start
-    marks = _marks(card, started)
-    bands = tuple(Band(_seconds(one.start, started), _seconds(one.end, started)) for one in bins if one.shift)
-    charts = [_rates("errors", "Error rate", bins, started, marks, bands)]
-    if any(fleet is not None and fleet.slow is not None for one in bins for fleet in (one.blue, one.green)):
-        limit = f" (over {card['slow_ms']:g} ms)" if card["slow_ms"] else ""
-        charts.append(_rates("slow", f"Share of slow requests{limit}", bins, started, marks, bands))
-    if card["verdict"].get("path"):
-        charts.append(_evidence(card["verdict"], started, marks, bands))
-    figures = [f"<figure><figcaption>{_safe(one.title)}</figcaption>{render_chart(one)}</figure>" for one in charts]
-    return ["<h2>Blue against green</h2>", *figures, _table(bins, started)]
+    endpoint, rules, slo = policy["endpoint"], policy["judge"], policy["slo"]
+    size = f", {card['canary_instances']} of {card['instance_count']} instances first" if card["started_at"] else ""
+    ceilings = [f"errors {percent(slo['error_rate'])}"] if slo["error_rate"] is not None else []
+    ceilings += [f"{name} {value:g} ms" for name, value in slo["latency_ms"].items()]
+    shown = f"; shown only: {', '.join(rules['observe'])}" if rules["observe"] else ""
+    return [
+        ("Strategy", (card["strategy"] or policy["strategy"]) + (size if card["canary_instances"] else "")),
+        ("Fleet", f"{card['instance_count'] or endpoint['instance_count']} x {endpoint['instance_type']}"),
+        ("Roll back when", f"over {rules['margin']:g}x blue and over {percent(rules['floor_errors'])} errors, or "
+            f"{percent(rules['floor_slow'])} slow; false alarms at most {percent(rules['alpha'])} of releases{shown}"),
+        ("If not sure", policy["on_inconclusive"]),
+        ("If blind", policy["on_blind"]),
+        ("Ceilings (slo)", ", ".join(ceilings) or "none"),
+    ]  # fmt: skip
 
 
-def _marks(card: Mapping[str, Any], started: datetime) -> tuple[Mark, ...]:
-    told = [(card["canary_started"], "canary")] if card["canary_started"] else []
-    told += [(at, PERIODS[what]) for at, what in card["timeline"] if what in PERIODS]
-    told += [(alarm["at"], alarm["name"].removeprefix(f"{card['release']}-") + " alarm") for alarm in card["alarms"]]
-    return tuple(Mark(_seconds(datetime.fromisoformat(at), started), plain(word, 24)) for at, word in told)
+def _release_rows(card: Mapping[str, Any]) -> list[tuple[str, object]]:
+    rows = [(f"Alarm {clock(one['at'])}", f"{one['name']}: {one['reason']}") for one in card["alarms"]]
+    rows += [("Aborted by", card["aborted_by"]), ("Previous", card["previous"]), ("Uploaded", card["uploaded_at"])]
+    return [*rows, ("Started", card["started_at"]), ("Ended", card["finished_at"]), ("Report", card["report_url"])]
 
 
-def _rates(
-    metric: str, title: str, bins: Sequence[Bin], started: datetime, marks: tuple[Mark, ...], bands: tuple[Band, ...]
-) -> Chart:
-    blue = Series("blue (live)", "blue", _points(metric, [(one, one.blue) for one in bins], started))
-    green = Series("green (new)", "green", _points(metric, [(one, one.green) for one in bins], started))
-    high = max((value for one in (blue, green) for _, value in one.points if value is not None), default=0.0)
-    ticks = nice_ticks(min(1.0, high))
-    told = f"{title} in each bin. {_range(green)} {_range(blue)}"
-    return Chart(metric, title, told, (blue, green), 0.0, ticks[-1], ticks, percent, marks, bands)
+def _facts(title: str, rows: Sequence[tuple[str, object]]) -> str:
+    listed = "".join(f"<dt>{_safe(name)}</dt><dd>{_linked(text)}</dd>" for name, text in rows if text not in ("", None))
+    return f'<h2>{title}</h2><dl class="facts">{listed}</dl>' if listed else ""
 
 
-def _evidence(verdict: Mapping[str, Any], started: datetime, marks: tuple[Mark, ...], bands: tuple[Band, ...]) -> Chart:
-    path = [(datetime.fromisoformat(at), float(log10)) for at, log10 in verdict["path"]]
-    # before anything is seen nothing speaks for or against green: odds of one to one
-    points = ((0.0, 0.0), *((_seconds(at, started), log10) for at, log10 in path))
-    bar = float(verdict["log10_bar"])
-    highest = max(bar, min(HIGHEST_LOG10, max(log10 for _, log10 in points)))
-    lowest = max(LOWEST_LOG10, min([0.0, *(log10 for _, log10 in points)]))
-    step = max(1, round((highest - lowest) / 5))
-    ticks = tuple(float(value) for value in range(-int(-lowest // 1), int(highest) + 1, step))
-    most = max(log10 for _, log10 in points)
-    told = (
-        f"Evidence that green is worse than it may be, on a logarithmic scale: at most {odds(most)}, "
-        f"at the end {odds(points[-1][1])}; a roll back needs {odds(bar)}."
-    )
-    line = Series("evidence against green", "evidence", points)
-    bar_name = f"{odds(bar)} rolls back"
-    return Chart(
-        "evidence", "Evidence", told, (line,), lowest, highest + 0.5, ticks, _power, marks, bands, (bar, bar_name)
-    )
+def _linked(text: object) -> str:
+    shown = _safe(text)
+    if str(text).startswith("https://") and urlsplit(str(text)).scheme == "https":
+        return f'<a href="{escape(str(text))}">{shown}</a>'
+    return shown
 
 
-def _power(log10: float) -> str:
-    """Write a tick of the evidence: `1:10`, `1:1`, `1000:1`."""
-    return f"{10**log10:.0f}:1" if log10 >= 0 else f"1:{10**-log10:.0f}"
-
-
-def _points(
-    metric: str, fleet: Sequence[tuple[Bin, Counts | None]], started: datetime
-) -> tuple[tuple[float, float | None], ...]:
-    found = []
-    for one, counts in fleet:
-        middle = _seconds(one.start + timedelta(seconds=one.seconds / 2), started)
-        bad = None if counts is None else counts.errors if metric == "errors" else counts.slow
-        known = counts is not None and counts.requests > 0 and bad is not None
-        # the judge cuts counts that exceed the requests as well
-        found.append((middle, min(1.0, bad / counts.requests) if known and counts and bad is not None else None))
-    return tuple(found)
-
-
-def _range(series: Series) -> str:
-    values = [value for _, value in series.points if value is not None]
-    if not values:
-        return f"{series.name}: no data."
-    return f"{series.name}: {percent(min(values))} to {percent(max(values))}, last {percent(values[-1])}."
-
-
-def _table(bins: Sequence[Bin], started: datetime) -> str:
+def _table(card: Mapping[str, Any], bins: Sequence[Bin]) -> str:
+    began = origin(card, bins)
     rows = "".join(
-        f"<tr><td>{_seconds(one.start, started):.0f} s</td>{_cells(one.blue)}{_cells(one.green)}"
+        f"<tr><td>{seconds(one.start, began):.0f} s</td>{_cells(one.blue)}{_cells(one.green)}"
         f"<td>{'traffic moved' if one.shift else ''}</td></tr>"
         for one in bins
     )
-    head = "<th>bin</th>" + "".join(
+    head = "<th>period</th>" + "".join(
         f"<th>{fleet} {what}</th>" for fleet in ("blue", "green") for what in ("requests", "errors", "slow")
     )
     return (
-        f'<details><summary>All {len(bins)} bins</summary><div class="wide"><table><thead><tr>{head}<th></th></tr>'
-        f"</thead><tbody>{rows}</tbody></table></div></details>"
+        f'<details><summary>All {len(bins)} periods in numbers</summary><div class="wide"><table class="bins">'
+        f"<thead><tr>{head}<th></th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
 
 
@@ -190,24 +234,14 @@ def _cells(counts: Counts | None) -> str:
     return f"<td>{counts.requests}</td><td>{counts.errors}</td><td>{slow}</td>"
 
 
-def _timeline(card: Mapping[str, Any]) -> str:
-    steps = [(at, what.replace("_", " ")) for at, what in card["timeline"]]
-    steps += [(alarm["at"], f"alarm {alarm['name']} fired") for alarm in card["alarms"]]
-    return _list("Timeline", [f"{at}  {what}" for at, what in sorted(steps)])
-
-
 def _list(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
     return f"<h2>{_safe(title)}</h2><ul>{''.join(f'<li>{_safe(line)}</li>' for line in lines)}</ul>"
 
 
-def _policy(policy: Mapping[str, Any]) -> str:
+def _policy_text(policy: Mapping[str, Any]) -> str:
     if not policy:
         return ""
     text = json.dumps(policy, indent=1, ensure_ascii=True)
-    return f"<details><summary>The policy as it was resolved</summary><pre>{escape(text)}</pre></details>"
-
-
-def _seconds(moment: datetime, started: datetime) -> float:
-    return (moment - started).total_seconds()
+    return f"<details><summary>The whole policy as it was resolved</summary><pre>{escape(text)}</pre></details>"

@@ -54,7 +54,11 @@ Cause = Literal["verdict", "slo", "dead_man", "unknown"]
 
 def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
     """Return subject (ASCII, under 100 characters) and body of the outcome's one message."""
-    told = plain(f"modeldrop {WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}", MAX_SUBJECT)
+    told = plain(f"modeldrop {WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}", MAX_LINE)
+    if len(told) > MAX_SUBJECT:
+        # a word that is cut in two reads as another word; one endless word is cut all the same
+        whole = told[: MAX_SUBJECT - 3].rpartition(" ")[0]
+        told = (whole if len(whole) > MAX_SUBJECT // 2 else told[: MAX_SUBJECT - 3]) + "..."
     # what ASCII lacks becomes one question mark, so that the length stays
     subject = told.encode("ascii", "replace").decode()
     lines = [
@@ -62,7 +66,7 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
         ("Release", f"{card['release']}{_origin(card)}"),
         *_why(card, subject),
         *_rollout(card),
-        ("Live", _live(card)),
+        ("Live", live_words(card)),
         *(("Breaking", f"allowed by the policy (breaking: allow): {one}") for one in card["artifact"]["breaking"]),
         *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),
         *([("Report", card["report_url"])] if card["report_url"] else []),
@@ -114,6 +118,22 @@ def verdict_line(card: Mapping[str, Any]) -> str:
     return f"{verdict['outcome']}{when}{share}: {'; '.join(told)}"
 
 
+def harm_words(card: Mapping[str, Any]) -> str:
+    """Say what users met on green, and how much of it the old model would have spared them; empty: no rollout."""
+    harm = card["harm"]
+    if not card["started_at"] or card["first_release"]:
+        return ""
+    failed, requests, slow = harm["failed_requests"], harm["green_requests"], harm.get("slow_requests")
+    if not requests:
+        return "no request of a user was counted on green"
+    told = f"{failed} failed {'request' if failed == 1 else 'requests'} reached users, of {requests} on green"
+    rates = [one["blue_rate"] for one in card["verdict"].get("metrics", ()) if one["metric"] == "errors"]
+    usual = round(rates[0] * requests) if rates and rates[0] is not None else None
+    if failed and usual is not None:
+        told += f" (the old model's rate would have failed {usual or 'none'})"
+    return told + (f"; {slow} were slow" if slow else "")
+
+
 def clock(text: str) -> str:
     """Return the time of day of an ISO moment, UTC."""
     return f"{datetime.fromisoformat(text):%H:%M:%S}"
@@ -159,7 +179,7 @@ def _problems(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         if problem.get("fix"):
             lines.append(("  fix", problem["fix"]))
     hidden = len(card["problems"]) - MAX_PROBLEMS_SHOWN
-    return lines + ([("", f"{'':<10}and {hidden} more: see the report")] if hidden > 0 else [])
+    return lines + ([("  ...", f"and {hidden} more: see the report")] if hidden > 0 else [])
 
 
 def _rollout(card: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -168,28 +188,25 @@ def _rollout(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if card["verdict"]:
         lines.append(("Verdict", verdict_line(card)))
+        if card["outcome"] == "promoted" and card["verdict"]["outcome"] in ("inconclusive", "blind"):
+            lines.append(("Because", f"on_{card['verdict']['outcome']} is promote, so it was promoted all the same"))
     if card["outcome"] in ("rolled_back", "aborted"):
         lines.append(("Rollback", _roll_back(card)))
-    harm = card["harm"]
-    if harm["green_requests"]:
-        noun = "request" if harm["failed_requests"] == 1 else "requests"
-        lines.append(
-            ("Harm", f"{harm['failed_requests']} failed {noun} reached users, of {harm['green_requests']} on green")
-        )
-    else:
-        lines.append(("Harm", "no request of a user was counted on green"))
+    lines.append(("Harm", harm_words(card)))
     return lines
 
 
 def _roll_back(card: Mapping[str, Any]) -> str:
-    parts = [f"alarm {alarm['name']} fired {clock(alarm['at'])}" for alarm in card["alarms"]]
+    short = [(alarm["name"].removeprefix(f"{card['release']}-"), clock(alarm["at"])) for alarm in card["alarms"]]
+    parts = [f"alarm {name} fired {at} UTC" for name, at in short]
     if card["rolling_back_since"]:
-        parts.append(f"rolling back since {clock(card['rolling_back_since'])}")
-    ended = f"the old model is alone again by {clock(card['finished_at'])}" if card["finished_at"] else ""
+        parts.append(f"seen rolling back at {clock(card['rolling_back_since'])}")
+    ended = f"all traffic on the old model again by {clock(card['finished_at'])} UTC" if card["finished_at"] else ""
     return "; ".join([*(parts or ["no alarm of ours fired"]), ended] if ended else parts)
 
 
-def _live(card: Mapping[str, Any]) -> str:
+def live_words(card: Mapping[str, Any]) -> str:
+    """Say which release serves now."""
     if not card["live"]:
         return "nothing is live on this endpoint"
     return f"{card['live']}{' (unchanged)' if card['live_unchanged'] else ''}"

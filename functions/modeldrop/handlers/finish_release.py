@@ -148,6 +148,7 @@ def surroundings(table: ReleaseTable, record: ReleaseRecord, ending: Ending) -> 
         live_unchanged=ending.outcome not in GOOD_OUTCOMES,
         report_url=f"s3://{bucket}/{key}",
         harm=harm(record),
+        latency=latency(record),
     )
 
 
@@ -157,8 +158,26 @@ def harm(record: ReleaseRecord) -> Harm:
     if not started or record.plan.get("first_release", True):
         return Harm(0, 0)
     scope = {"green": Scope(record.endpoint, record.release)}
-    green = measurements.counts(scope, moment(started), now(), record.plan["metrics_every"], None)["green"]
-    return Harm(sum(one.requests for one in green.values()), sum(one.errors for one in green.values()))
+    slow_ms = record.plan["slow_ms"]
+    green = measurements.counts(scope, moment(started), now(), record.plan["metrics_every"], slow_ms)["green"].values()
+    slow = [one.slow for one in green if one.slow is not None]
+    return Harm(
+        green_requests=sum(one.requests for one in green),
+        failed_requests=sum(one.errors for one in green),
+        slow_requests=sum(slow) if slow else None,
+    )
+
+
+def latency(record: ReleaseRecord) -> dict[str, Any] | None:
+    """Read the latency of both fleets since green's first traffic, for the card's chart."""
+    bakes = record.rollout.get("passage", {}).get("bakes", [])
+    if not bakes or record.plan.get("first_release", True):
+        return None
+    scopes = {
+        "blue": Scope(record.endpoint, record.plan["previous_config"]),
+        "green": Scope(record.endpoint, record.release),
+    }
+    return measurements.percentiles(scopes, moment(bakes[0]), now(), record.plan["metrics_every"])
 
 
 def write_reports(record: ReleaseRecord, card: dict[str, Any]) -> None:

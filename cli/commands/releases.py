@@ -57,7 +57,7 @@ def drop(
         else:
             say(f"dropped as {release}; follow it with: modeldrop watch {endpoint}")
         return
-    _follow_and_exit(found, endpoint, release, plain=plain, as_json=as_json)
+    follow_and_exit(found, endpoint, release, plain=plain, as_json=as_json)
 
 
 def watch(endpoint: Endpoint, plain: Plain = False, stack: StackName = DEFAULT_STACK, as_json: AsJson = False) -> None:
@@ -69,7 +69,7 @@ def watch(endpoint: Endpoint, plain: Plain = False, stack: StackName = DEFAULT_S
 
     found = find_stack(stack)
     newest = _newest(found.releases(), endpoint)
-    _follow_and_exit(found, newest.endpoint, newest.release, plain=plain, as_json=as_json)
+    follow_and_exit(found, newest.endpoint, newest.release, plain=plain, as_json=as_json)
 
 
 def status(
@@ -220,7 +220,8 @@ def exit_status(record: ReleaseRecord) -> int:
     return BROKEN if record.outcome == "failed" else ANSWER_IS_NO
 
 
-def _follow_and_exit(stack: Stack, endpoint: str, release: str, *, plain: bool, as_json: bool) -> None:
+def follow_and_exit(stack: Stack, endpoint: str, release: str, *, plain: bool, as_json: bool) -> None:
+    """Follow a release to its outcome, and exit with the status that it means."""
     from cli.looking import why
     from cli.screen import QuietScreen, screen
 

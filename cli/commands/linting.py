@@ -173,7 +173,7 @@ def _preview(plan: RolloutPlan, policy: Policy, traffic: Traffic) -> dict[str, A
         )
         found.append({**asdict(one), "bad_requests": harm, "latency_shift": shift})
     defects = []
-    for times in DEFECTS:
+    for times in DEFECTS if rates["errors"] else ():
         rate = min(1.0, times * rates["errors"])
         for_chance = {
             str(chance): seconds_until_found(
@@ -238,4 +238,4 @@ def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
             for chance, after in one["seconds"].items()
         )
         say(f"errors {one['times']}x blue ({one['green_rate']:.2%}): {times}")
-    say("assumed: failures independent and from the start; latencies log-normal with p95 twice p50")
+    say("assumed: failures independent and from the start; 5% of blue slow; latencies log-normal with p95 twice p50")

@@ -7,6 +7,9 @@ from pathlib import Path
 from cli.account import Stack
 from cli.failures import USAGE, CommandError
 from modeldrop.errors import RejectedError
+from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.reports import approved_key
+from modeldrop.release.restore import METADATA_KEY
 from modeldrop.release.upload import ARTIFACT_NAME, Upload, destination, policy_key, release_id
 
 
@@ -21,6 +24,19 @@ def drop_model(stack: Stack, file: Path, endpoint: str, *, label: str = "", poli
     if policy is not None:
         s3.put_object(Bucket=stack.upload_bucket, Key=policy_key(endpoint), Body=policy, ContentType="application/yaml")
     s3.upload_file(str(file), stack.upload_bucket, key)
-    head = s3.head_object(Bucket=stack.upload_bucket, Key=key)
+    return _release_of(stack, key, endpoint)
+
+
+def _release_of(stack: Stack, key: str, endpoint: str) -> str:
+    """Return the id of the release that the newest version of a key will be."""
+    head = stack.account.client("s3").head_object(Bucket=stack.upload_bucket, Key=key)
     size = int(head["ContentLength"])
     return release_id(Upload(stack.upload_bucket, key, head["VersionId"], head["LastModified"], "", size), endpoint)
+
+
+def restore_model(stack: Stack, target: ReleaseRecord) -> str:
+    """Drop the approved artifact of a good release again, as a new version of the key it came from; the new id."""
+    source = {"Bucket": stack.approved_bucket, "Key": approved_key(target.endpoint, target.artifact["sha256"])}
+    named = {"Metadata": {METADATA_KEY: target.release}, "MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
+    stack.account.client("s3").copy(source, stack.upload_bucket, target.key, ExtraArgs=named)
+    return _release_of(stack, target.key, target.endpoint)

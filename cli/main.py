@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from cli.commands import artifacts, doctor, judging, local, releases, steering
+from cli.commands import artifacts, doctor, judging, linting, local, releases, steering
 from cli.failures import BROKEN, explain
 
 EPILOG = "Exit status: 0 good, 1 the answer is no (rejected, rolled back), 2 usage, 3 AWS or internal error."
@@ -24,7 +24,7 @@ app = typer.Typer(
 MODEL, RELEASE, MACHINE = "Model", "Releases", "This machine and your account"
 app.command(rich_help_panel=MODEL)(artifacts.package)
 app.command(rich_help_panel=MODEL)(artifacts.validate)
-app.command(rich_help_panel=MODEL)(artifacts.lint)
+app.command(rich_help_panel=MODEL)(linting.lint)
 app.command(rich_help_panel=RELEASE)(releases.drop)
 app.command(rich_help_panel=RELEASE)(releases.watch)
 app.command(rich_help_panel=RELEASE)(releases.status)

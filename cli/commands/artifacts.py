@@ -1,4 +1,4 @@
-"""Commands on files, with no account: package, validate, lint."""
+"""Commands on files, with no account: package, validate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # template.yaml's own defaults (DefaultInstanceType, DefaultInstanceCount), for a policy that names none
 DEFAULT_INSTANCE_TYPE, DEFAULT_INSTANCE_COUNT = "ml.g5.xlarge", 2
-ExistingFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 
 
 def package(
@@ -74,37 +73,6 @@ def validate(
             _print_report(path, report)
     if any(report.refusals for _, report in reports):
         raise typer.Exit(ANSWER_IS_NO)
-
-
-def lint(
-    file: ExistingFile,
-    instance_type: Annotated[
-        str, typer.Option(help="Stack default, when the policy names none.")
-    ] = DEFAULT_INSTANCE_TYPE,
-    instance_count: Annotated[int, typer.Option(min=1, help="Stack default.")] = DEFAULT_INSTANCE_COUNT,
-    as_json: AsJson = False,
-) -> None:
-    """Check rollout.yaml and print what it means with every default filled in.
-
-    Example: modeldrop lint rollout.yaml
-    """
-    from modeldrop.errors import PolicyRejectedError
-    from modeldrop.policy.wire import policy_to_json
-
-    try:
-        policy = read_policy(file, instance_type, instance_count)
-    except PolicyRejectedError as error:
-        problems = [{"code": one.code, "what": one.what, "where": one.where, "fix": one.fix} for one in error.problems]
-        if as_json:
-            print_json({"file": str(file), "problems": problems})
-        else:
-            for one in problems:
-                say(f"{one['code']}  {one['what']} ({one['where']}). {one['fix']}")
-        raise typer.Exit(ANSWER_IS_NO) from None
-    if as_json:
-        print_json({"file": str(file), "problems": [], "policy": policy_to_json(policy)})
-    else:
-        _print_policy(file, policy)
 
 
 def read_policy(
@@ -197,7 +165,8 @@ def _tensors(tensors: dict[str, Any]) -> str:
     return ", ".join(f"{name} {one['dtype']} {one['shape']}" for name, one in tensors.items())
 
 
-def _print_policy(file: Path, policy: Policy) -> None:
+def print_policy(file: Path, policy: Policy) -> None:
+    """Print what a policy means with every default filled in."""
     canary, judge = policy.canary, policy.judge
     size = canary.size.instances if canary.size.instances is not None else f"{canary.size.share:.0%}"
     rows = [

@@ -14,6 +14,7 @@ from cli.commands.artifacts import read_policy
 from cli.console import print_json, print_table, say
 from cli.failures import ANSWER_IS_NO, BROKEN, GOOD, CommandError
 from cli.options import DEFAULT_STACK, AsJson, StackName
+from modeldrop.release.reports import report_key
 
 if TYPE_CHECKING:
     from cli.account import Stack
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from modeldrop.aws.releases import ReleaseTable
     from modeldrop.release.record import ReleaseRecord
 
+# eight hours of 10 s bins are under 1 MB
+MAX_BINS_BYTES = 16 * 1024 * 1024
 POLL_SECONDS = 1.0
 ADMISSION_SECONDS = 60.0
 Endpoint = Annotated[str, typer.Argument(show_default=False)]
@@ -54,7 +57,7 @@ def drop(
         else:
             say(f"dropped as {release}; follow it with: modeldrop watch {endpoint}")
         return
-    _follow_and_exit(found, endpoint, release, plain=plain, as_json=as_json)
+    follow_and_exit(found, endpoint, release, plain=plain, as_json=as_json)
 
 
 def watch(endpoint: Endpoint, plain: Plain = False, stack: StackName = DEFAULT_STACK, as_json: AsJson = False) -> None:
@@ -66,7 +69,7 @@ def watch(endpoint: Endpoint, plain: Plain = False, stack: StackName = DEFAULT_S
 
     found = find_stack(stack)
     newest = _newest(found.releases(), endpoint)
-    _follow_and_exit(found, newest.endpoint, newest.release, plain=plain, as_json=as_json)
+    follow_and_exit(found, newest.endpoint, newest.release, plain=plain, as_json=as_json)
 
 
 def status(
@@ -135,18 +138,23 @@ def history(
 
 def show(
     release: Annotated[str, typer.Argument(show_default=False)],
+    bins: Annotated[bool, typer.Option("--bins", help="Its bins instead, for modeldrop judge replay.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the bins go; else stdout.")] = None,
     stack: StackName = DEFAULT_STACK,
     as_json: AsJson = False,
 ) -> None:
-    """Show one release: its outcome, why, and what to do next.
+    """Show one release: its outcome, why, and what to do next; or the bins it was judged by.
 
-    Example: modeldrop show sentiment-20261123201000-4f1c2a
+    Example: modeldrop show sentiment-20261123201000-4f1c2a --bins -o bins.jsonl
     """
     from cli.account import find_stack
     from modeldrop.evidence.text import render_text
 
     found = find_stack(stack)
     record = find_release(found.releases(), release)
+    if bins:
+        _give_bins(found, record, output)
+        return
     if as_json:
         print_json(asdict(record))
         return
@@ -156,6 +164,22 @@ def show(
         say(f"Release   {record.release}\nPhase     {record.outcome or record.phase}\nUploaded  {record.uploaded_at}")
     say(f"Artifact  s3://{record.bucket}/{record.key} version {record.version_id}, {record.size_bytes:,} bytes")
     say(f"Reports   s3://{found.approved_bucket}/reports/{record.endpoint}/{record.release}/")
+
+
+def _give_bins(stack: Stack, record: ReleaseRecord, output: Path | None) -> None:
+    """Write the release's bins.jsonl as it is kept; its first line carries the policy and terms it was judged by."""
+    s3 = stack.account.client("s3")
+    try:
+        answer = s3.get_object(Bucket=stack.approved_bucket, Key=report_key(record, "bins.jsonl"))
+    except s3.exceptions.NoSuchKey:
+        what = f"{record.release} has no bins: nothing was compared"
+        raise CommandError(what, fix=f"modeldrop show {record.release}", status=ANSWER_IS_NO) from None
+    text = answer["Body"].read(MAX_BINS_BYTES).decode()
+    if output is None:
+        print(text, end="")
+    else:
+        output.write_text(text)
+        say(f"{output}: {len(text.splitlines())} bins; judge them again with: modeldrop judge replay {output}")
 
 
 def follow(
@@ -196,7 +220,8 @@ def exit_status(record: ReleaseRecord) -> int:
     return BROKEN if record.outcome == "failed" else ANSWER_IS_NO
 
 
-def _follow_and_exit(stack: Stack, endpoint: str, release: str, *, plain: bool, as_json: bool) -> None:
+def follow_and_exit(stack: Stack, endpoint: str, release: str, *, plain: bool, as_json: bool) -> None:
+    """Follow a release to its outcome, and exit with the status that it means."""
     from cli.looking import why
     from cli.screen import QuietScreen, screen
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.releases import Endpoint, find_release
+from cli.commands.releases import Endpoint, Plain, find_release, follow_and_exit
 from cli.console import print_json, say
 from cli.failures import ANSWER_IS_NO, CommandError
 from cli.options import DEFAULT_STACK, AsJson, StackName
@@ -82,22 +82,47 @@ def deny(
 
 def rollback(
     endpoint: Endpoint,
-    to: Annotated[str, typer.Option("--to", help="A release; else the previous good one.")] = "",
+    to: Annotated[str, typer.Option("--to", help="A good release; else the one before the live one.")] = "",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until its outcome.")] = False,
+    plain: Plain = False,
     stack: StackName = DEFAULT_STACK,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring an earlier release back. Not built yet: it says which artifact to drop again instead."""
+    """Bring an earlier release back, as a new release of its own. It takes minutes, not an instant.
+
+    The approved artifact of that release is dropped again and goes the whole way: checks, a new fleet, canary, judge,
+    under the rollout.yaml there is now. Nothing changes for users until its canary starts. A rollout that is still
+    going on is stopped with `modeldrop abort` instead, which is quick.
+
+    Exit status: 0 it is on its way (with --watch: it is live), 1 there is nothing to go back to, 3 AWS.
+
+    Example: modeldrop rollback sentiment --watch
+    """
     from cli.account import find_stack
+    from cli.dropping import restore_model
+    from modeldrop.release.restore import cannot_be_restored
 
     found = find_stack(stack)
     table = found.releases()
-    target = to or table.live(endpoint)["previous"]
-    if not target:
-        raise CommandError(f"{endpoint} has no previous good release", status=ANSWER_IS_NO)
-    record = find_release(table, target)
-    place = f"--bucket {record.bucket} --key {record.key} --version-id {record.version_id}"
-    source = f"aws s3api get-object {place} model.tar.gz"
-    fix = f"`{source}`, then `modeldrop drop model.tar.gz {record.endpoint}`"
-    raise CommandError("rollback to an earlier release is not built yet", fix=fix)
+    live = table.live(endpoint)
+    wanted = to or live["previous"]
+    if not wanted:
+        fix = f"modeldrop history {endpoint}, then --to RELEASE"
+        raise CommandError(f"{endpoint} has no previous good release", fix=fix, status=ANSWER_IS_NO)
+    target = find_release(table, wanted)
+    why = cannot_be_restored(target, live["live"])
+    if not why and target.endpoint.lower() != endpoint.lower():
+        why = f"{target.release} is a release of {target.endpoint}, not of {endpoint}"
+    if why:
+        raise CommandError(why, fix=f"modeldrop history {endpoint}", status=ANSWER_IS_NO)
+    release = restore_model(found, target)
+    if watch:
+        follow_and_exit(found, target.endpoint, release, plain=plain, as_json=as_json)
+    elif as_json:
+        print_json({"endpoint": target.endpoint, "release": release, "restores": target.release})
+    else:
+        say(f"{target.release} comes back as {release}: a new fleet is started and judged, which takes minutes")
+        say(f"until then {live['live']} stays live; follow it with: modeldrop watch {target.endpoint}")
 
 
 def publish_verdict(stack: Stack, endpoint: str, release: str) -> None:

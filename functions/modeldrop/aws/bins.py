@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from modeldrop.aws import measurements, objects
 from modeldrop.aws.measurements import Scope
-from modeldrop.judge.bins import Bin, Counts, bin_to_json, read_bins
+from modeldrop.judge.bins import Bin, Counts, read_bins
+from modeldrop.judge.terms import Terms, write_bins
 from modeldrop.release.observe import Passage, touches_shift
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import report_key
@@ -28,10 +28,11 @@ def kept(record: ReleaseRecord) -> list[Bin]:
     return read_bins(objects.read_bounded(settings().approved_bucket, key, MAX_BYTES).decode().splitlines())
 
 
-def keep(record: ReleaseRecord, bins: Sequence[Bin]) -> None:
-    """Write all bins; CloudWatch itself keeps 10 s data for three hours only."""
-    body = "".join(json.dumps(bin_to_json(one)) + "\n" for one in bins).encode()
-    objects.write(settings().approved_bucket, report_key(record, NAME), body, "application/jsonl")
+def keep(record: ReleaseRecord, bins: Sequence[Bin], terms: Terms) -> None:
+    """Write all bins and what they are judged with; CloudWatch itself keeps 10 s data for three hours only."""
+    objects.write(
+        settings().approved_bucket, report_key(record, NAME), write_bins(bins, terms).encode(), "application/jsonl"
+    )
 
 
 def up_to_now(record: ReleaseRecord, plan: RolloutPlan, passage: Passage, at: datetime) -> list[Bin]:

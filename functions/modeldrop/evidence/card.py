@@ -57,6 +57,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "endpoint": plain(record.endpoint),
         "release": plain(record.release),
         "label": plain(record.label),
+        "restores": plain(record.restores),
         "outcome": ending.outcome,
         "reasons": [plain(reason, 600) for reason in ending.reasons],
         "problems": [{name: plain(text, 400) for name, text in problem.items()} for problem in record.problems],

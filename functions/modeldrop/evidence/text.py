@@ -64,6 +64,7 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
     lines = [
         ("", subject),
         ("Release", f"{card['release']}{_origin(card)}"),
+        *([("Restores", f"{card['restores']}, on a new fleet: minutes, not an instant")] if card["restores"] else []),
         *_why(card, subject),
         *_rollout(card),
         ("Live", live_words(card)),

@@ -14,6 +14,7 @@ from modeldrop.errors import Problem, RejectedError
 from modeldrop.observability import entry, logger
 from modeldrop.release import upload as uploads
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.restore import claimed
 from modeldrop.release.upload import Upload
 from modeldrop.settings import settings
 
@@ -43,7 +44,8 @@ def read_upload(detail: dict[str, Any]) -> Upload:
     head = objects.head(bucket, key, version)
     modified: datetime = head["LastModified"]
     sequencer = detail["object"].get("sequencer", "")
-    return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]))
+    restores = claimed(head.get("Metadata") or {})
+    return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]), restores)
 
 
 def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
@@ -71,6 +73,7 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
         uploaded_at=iso(upload.modified),
         order=uploads.order(upload, release),
         policy_version_id=objects.current_version(upload.bucket, uploads.policy_key(endpoint)) if not problems else "",
+        restores=upload.restores,
         admitted_at=iso(now()),
         phase="waiting",
         problems=problems,

@@ -11,7 +11,8 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.errors import LeaseLostError, ModeldropError
 from modeldrop.judge.bins import Bin
-from modeldrop.judge.judge import Verdict, judge, verdict_to_json
+from modeldrop.judge.judge import Verdict, verdict_to_json
+from modeldrop.judge.terms import Terms, judge_by
 from modeldrop.observability import entry
 from modeldrop.policy.model import MetricName, Policy
 from modeldrop.policy.wire import policy_from_json
@@ -81,20 +82,23 @@ def look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, at: datetime)
         seen = Seen(at, endpoint, passage, (), None, "")
     else:
         every_bin = bins.up_to_now(record, plan, passage, at)
-        expected = plan.bake // plan.metrics_every
-        verdict = judge(
-            every_bin,
-            policy.judge,
-            canary_started=passage.canary_started,
-            clump=plan.clump,
-            green_share=plan.canary_share,
-            expected_bins=max(1, expected),
-            metrics=("errors",) if plan.slow_ms is None else ("errors", "slow"),
-            blue_rates=blue_rates(plan),
-            error_ceiling=plan.error_ceiling,
-        )
+        verdict = judge_by(terms_of(plan, policy, passage.canary_started), every_bin)
         seen = Seen(at, endpoint, passage, tuple(every_bin), verdict, "")
     return replace(seen, reason=reason_to_roll_back(as_look(record, plan, policy, seen)))
+
+
+def terms_of(plan: RolloutPlan, policy: Policy, canary_started: datetime) -> Terms:
+    """Return what every look at this rollout is judged with; kept beside the bins, it makes a replay exact."""
+    return Terms(
+        policy=policy.judge,
+        canary_started=canary_started,
+        clump=plan.clump,
+        green_share=plan.canary_share,
+        expected_bins=max(1, plan.bake // plan.metrics_every),
+        metrics=("errors",) if plan.slow_ms is None else ("errors", "slow"),
+        blue_rates=blue_rates(plan),
+        error_ceiling=plan.error_ceiling,
+    )
 
 
 def blue_rates(plan: RolloutPlan) -> dict[MetricName, float]:
@@ -160,8 +164,8 @@ def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen
         timeline.append([iso(seen.at), now_phase])
     rollout["timeline"] = timeline
     verdict = verdict_to_json(seen.verdict) if seen.verdict else {}
-    if seen.bins:
-        bins.keep(record, seen.bins)
+    if seen.bins and seen.passage.canary_started is not None:
+        bins.keep(record, seen.bins, terms_of(plan, policy_from_json(record.policy), seen.passage.canary_started))
     table.update(record.endpoint, record.release, rollout=rollout, verdict=verdict, phase=now_phase)
     return rollout
 

@@ -16,6 +16,7 @@ from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import approved_key, report_key, to_bytes
+from modeldrop.release.restore import require_restored
 from modeldrop.settings import settings
 
 
@@ -30,6 +31,8 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     report = inspect(record, policy, live_model(record, table))
     store(record, report, table)
     report.require_good()
+    if record.restores:
+        require_restored(record, table.get(record.endpoint, record.restores), report.sha256)
     if report.golden:
         golden.store(record, report.golden)
     approve(record, report.sha256)

@@ -54,18 +54,17 @@ def policy_from_json(document: Mapping[str, Any]) -> Policy:
                 error_rate=_float(document["slo"]["error_rate"]),
                 latency_ms={name: float(value) for name, value in document["slo"]["latency_ms"].items()},
             ),
-            "judge": JudgePolicy(
-                **{
-                    **_floats(
-                        document["judge"], "alpha", "margin", "floor_errors", "floor_slow", "max_excess", "slow_ms"
-                    ),
-                    "observe": tuple(document["judge"]["observe"]),
-                }
-            ),
+            "judge": judge_policy_from_json(document["judge"]),
             "artifact": ArtifactPolicy(**document["artifact"]),
             "gates": GatesPolicy(**document["gates"]),
         }
     )
+
+
+def judge_policy_from_json(section: Mapping[str, Any]) -> JudgePolicy:
+    """Read the judge's section alone; bins are kept with it (judge.terms)."""
+    names = ("alpha", "margin", "floor_errors", "floor_slow", "max_excess", "slow_ms")
+    return JudgePolicy(**{**_floats(section, *names), "observe": tuple(section["observe"])})
 
 
 def _float(value: Any) -> float | None:

@@ -22,6 +22,7 @@ class Upload:
     """One version of one object that the upload bucket told us of.
 
     modified: LastModified of the version, UTC. sequencer: S3's order of events on this key, hexadecimal, may be empty.
+    restores: the release that the upload says it brings back, or empty.
     """
 
     bucket: str
@@ -30,6 +31,7 @@ class Upload:
     modified: datetime
     sequencer: str
     size_bytes: int
+    restores: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modeldrop.errors import Problem
 from modeldrop.policy.model import JudgePolicy
+from modeldrop.rollout.alarm_lint import lint_all
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.model import RolloutPlan, Traffic
 from modeldrop.rollout.sight import sight
 
 # AutoRollbackConfiguration.Alarms
 MAX_ALARMS = 10
-# 0 or 1 a request, so that their average is a rate (CloudWatch metrics for SageMaker endpoints)
-RATE_METRICS = frozenset({"InvocationModelErrors", "Invocation4XXErrors", "Invocation5XXErrors"})
-# a container must answer within 60 s, so no latency is longer
-MAX_LATENCY_US = 60_000_000
 # an hour with fewer requests does not tell blue's error rate
 MIN_RATE_REQUESTS = 100
 
@@ -53,58 +49,7 @@ def lint_alarms(requests: list[dict[str, Any]], *, watched_seconds: int, lag_sec
     if len(requests) > MAX_ALARMS:
         what = f"{len(requests)} rollback alarms, and UpdateEndpoint takes {MAX_ALARMS}"
         problems.append(Problem("TOO_MANY_ALARMS", what, "slo.latency", "Keep the percentiles that matter."))
-    for request in requests:
-        problems += _cannot_fire(request)
-        problems += _diluted(request)
-        problems += _too_slow(request, watched_seconds, lag_seconds)
-    return problems
-
-
-def _cannot_fire(request: Mapping[str, Any]) -> list[Problem]:
-    """AWS's own sample alarm is one: an average of zeros and ones that must exceed 1."""
-    name, threshold, metric = request["AlarmName"], request["Threshold"], request["MetricName"]
-    strict = request["ComparisonOperator"] == "GreaterThanThreshold"
-    if (
-        metric in RATE_METRICS
-        and request.get("Statistic") == "Average"
-        and (threshold > 1 or (strict and threshold == 1))
-    ):
-        what = f"alarm {name} waits for an error rate over {threshold:.0%}, and there is none"
-        return [Problem("ALARM_CANNOT_FIRE", what, "slo.error_rate", "Use a rate below 100%.")]
-    if metric == "ModelLatency" and threshold >= MAX_LATENCY_US:
-        what = f"alarm {name} waits for a latency over {threshold / 1e6:g} s, and SageMaker ends a request after 60 s"
-        return [Problem("ALARM_CANNOT_FIRE", what, "slo.latency", "Use a latency below 60s.")]
-    if request["DatapointsToAlarm"] > request["EvaluationPeriods"]:
-        what = (
-            f"alarm {name} wants {request['DatapointsToAlarm']} breaching periods of "
-            f"{request['EvaluationPeriods']} evaluated ones"
-        )
-        return [Problem("ALARM_CANNOT_FIRE", what, name, "Evaluate at least as many periods.")]
-    return []
-
-
-def _diluted(request: Mapping[str, Any]) -> list[Problem]:
-    """Without the config's dimension an alarm sees all traffic: 10% of it that always fails is 10%."""
-    dimensions = {one["Name"] for one in request["Dimensions"]}
-    if request["Namespace"] != "AWS/SageMaker" or "EndpointConfigName" in dimensions:
-        return []
-    what = f"alarm {request['AlarmName']} watches {request['MetricName']} of both fleets, so blue dilutes green's"
-    return [Problem("ALARM_DILUTED", what, request["AlarmName"], "Add the dimension EndpointConfigName.")]
-
-
-def _too_slow(request: Mapping[str, Any], watched_seconds: int, lag_seconds: int) -> list[Problem]:
-    # missing data is no data to wait for; the heartbeat's own check is against all bakes (rollout.plan)
-    if request["TreatMissingData"] == "breaching":
-        return []
-    needs = request["Period"] * request["DatapointsToAlarm"] + lag_seconds
-    if needs <= watched_seconds:
-        return []
-    what = (
-        f"alarm {request['AlarmName']} needs {needs} s to fire ({request['DatapointsToAlarm']} x {request['Period']} s "
-        f"and {lag_seconds} s of metric lag), and the longest bake is {watched_seconds} s"
-    )
-    fix = "Lengthen the bake, or use a shorter endpoint.metrics_every."
-    return [Problem("ALARM_TOO_SLOW", what, "bake", fix)]
+    return [*problems, *lint_all(requests, watched_seconds=watched_seconds, lag_seconds=lag_seconds)]
 
 
 def _warnings(plan: RolloutPlan, traffic: Traffic) -> list[str]:
@@ -116,6 +61,12 @@ def _warnings(plan: RolloutPlan, traffic: Traffic) -> list[str]:
             f"a verdict needs {needs} s and the canary bakes {plan.bake} s: a bad green may meet all users "
             "before it is rolled back"
         )
+    return [*warnings, *broken_ceilings(plan, traffic)]
+
+
+def broken_ceilings(plan: RolloutPlan, traffic: Traffic) -> list[str]:
+    """Say which of the policy's ceilings blue itself broke in the last hour."""
+    warnings = []
     blue = traffic.errors / traffic.requests if traffic.requests >= MIN_RATE_REQUESTS else None
     if plan.error_ceiling is not None and blue is not None and blue > plan.error_ceiling:
         warnings.append(

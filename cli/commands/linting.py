@@ -1,0 +1,241 @@
+"""`modeldrop lint`: a policy's alarms and powers before anything is dropped, and alarms of the user's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.commands.artifacts import (
+    DEFAULT_INSTANCE_COUNT,
+    DEFAULT_INSTANCE_TYPE,
+    default_policy,
+    print_policy,
+    read_policy,
+)
+from cli.console import print_json, print_table, say
+from cli.failures import ANSWER_IS_NO, USAGE, CommandError
+from cli.options import AsJson
+
+if TYPE_CHECKING:
+    from modeldrop.policy.model import MetricName, Policy
+    from modeldrop.rollout.alarm_lint import AlarmReport
+    from modeldrop.rollout.model import LiveState, RolloutPlan, Traffic
+
+# defects that a person has a feeling for, in times of blue's rate
+DEFECTS = (2, 3, 10)
+# latencies whose p95 is twice their p50, where nothing was measured
+SPREAD = 2.0
+
+
+def lint(
+    file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, show_default=False)] = None,
+    rps: Annotated[float | None, typer.Option(min=0.001, help="Requests a second, for the power preview.")] = None,
+    endpoint: Annotated[str, typer.Option(help="Take traffic and rates from this endpoint's last hour.")] = "",
+    blue_errors: Annotated[float, typer.Option(min=0, max=1, help="Blue's error rate, with --rps.")] = 0.005,
+    alarm: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="An alarm of your own, JSON; may be given more than once."),
+    ] = None,
+    instance_type: Annotated[
+        str, typer.Option(help="Stack default, when the policy names none.")
+    ] = DEFAULT_INSTANCE_TYPE,
+    instance_count: Annotated[int, typer.Option(min=1, help="Stack default.")] = DEFAULT_INSTANCE_COUNT,
+    as_json: AsJson = False,
+) -> None:
+    """Check rollout.yaml: what it means, the alarms a release will get, and which defects they and the judge find.
+
+    --alarm takes PutMetricAlarm JSON, a describe-alarms answer, or CloudFormation, and holds it against the bake of
+    the policy (or the default one): can it fire, is it diluted by blue, is it quick enough, what is silence to it.
+    --rps or --endpoint add the power preview: the smallest error-rate ratio and latency shift that is found with 50,
+    90 and 99% probability within the bake.
+
+    Exit status: 0 good; 1 the policy or an alarm is refused; 2 a file is not JSON or holds no alarm; 3 AWS.
+
+    Example: modeldrop lint rollout.yaml --rps 20 ; modeldrop lint --alarm alarm.json
+    """
+    from modeldrop.errors import PolicyRejectedError
+
+    if file is None and not alarm:
+        raise CommandError("nothing to lint", fix="modeldrop lint rollout.yaml, or --alarm alarm.json", status=USAGE)
+    answer: dict[str, Any] = {"file": str(file) if file else None, "problems": []}
+    policy = plan = None
+    reports: list[AlarmReport] = []
+    try:
+        policy = read_policy(file, instance_type, instance_count) if file else default_policy()
+        plan, traffic = _plan(policy, endpoint, rps, blue_errors)
+        reports = _own_alarms(plan) if file and plan else []
+        answer |= _preview(plan, policy, traffic) if file and plan and traffic.requests else {}
+        answer["problems"] += _ceilings(plan, traffic) if plan and endpoint else []
+    except PolicyRejectedError as error:
+        answer["problems"] += [asdict(one) for one in error.problems]
+    reports += [report for one in alarm or () for report in _reports(one, policy or default_policy(), plan)]
+    answer["alarms"] = [asdict(one) for one in reports]
+    answer["problems"] += [asdict(problem) for one in reports for problem in one.problems]
+    if as_json:
+        from modeldrop.policy.wire import policy_to_json
+
+        wire = {"policy": policy_to_json(policy)} if file and policy else {}
+        print_json({**answer, **wire, "notes": list(plan.notes) if plan and file else []})
+    else:
+        _print(answer, file, policy, plan, reports)
+    if answer["problems"]:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) -> tuple[RolloutPlan, Traffic]:
+    """Plan a release onto an endpoint as it is, or onto one like the policy's own."""
+    from modeldrop.rollout.model import LiveState, PlanInputs, Stack, Traffic
+    from modeldrop.rollout.plan import plan_rollout
+
+    want = policy.endpoint
+    live: LiveState | None = LiveState("LIVE", want.instance_type, want.instance_count)
+    traffic = Traffic()
+    if rps is not None:
+        requests = max(1, round(rps * 3600))
+        traffic = Traffic(requests, round(requests * blue_errors))
+    if endpoint:
+        live, traffic = _as_it_is(endpoint)
+    stack = Stack("gpu", "cpu", "ami", "role", "role", "modeldrop", "modeldrop")
+    inputs = PlanInputs(endpoint or "ENDPOINT", "RELEASE", "s3://approved/model.tar.gz", policy, stack, live, traffic)
+    return plan_rollout(inputs), traffic
+
+
+def _as_it_is(endpoint: str) -> tuple[LiveState | None, Traffic]:
+    from datetime import UTC, datetime
+
+    from modeldrop.aws import endpoints, measurements
+    from modeldrop.judge.clump import clump_size
+    from modeldrop.rollout.model import LiveState, Traffic
+
+    seen = endpoints.describe(endpoint)
+    if seen.standing == "absent":
+        return None, Traffic()
+    variants = (endpoints.describe_config(seen.config) or {}).get("ProductionVariants", [{}])
+    hour = measurements.last_hour(endpoint, datetime.now(UTC))
+    live = LiveState(seen.config, variants[0].get("InstanceType", ""), seen.desired_count or seen.instance_count)
+    clump = clump_size(hour.minutes)
+    return live, Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump)
+
+
+def _own_alarms(plan: RolloutPlan) -> list[AlarmReport]:
+    from modeldrop.rollout.alarm_lint import alarm_report
+    from modeldrop.rollout.alarms import alarm_requests
+    from modeldrop.rollout.lint import watched_seconds
+
+    watched = watched_seconds(plan)
+    return [alarm_report(one, watched_seconds=watched, lag_seconds=plan.metric_lag) for one in alarm_requests(plan)]
+
+
+def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[AlarmReport]:
+    from modeldrop.rollout import timing
+    from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
+    from modeldrop.rollout.lint import watched_seconds
+
+    watched = watched_seconds(plan) if plan else max(policy.canary.bake_seconds, policy.canary.final_bake_seconds)
+    lag = timing.metric_lag_seconds(policy)
+    try:
+        alarms = read_alarms(json.loads(file.read_bytes()))
+        if not alarms:
+            raise AlarmFormatError("it holds no alarm")
+        return [alarm_report(one, watched_seconds=watched, lag_seconds=lag) for one in alarms]
+    except ValueError as error:
+        raise CommandError(f"{file}: {error}", fix="give PutMetricAlarm JSON", status=USAGE) from None
+
+
+def _ceilings(plan: RolloutPlan, traffic: Traffic) -> list[dict[str, str]]:
+    from modeldrop.rollout.lint import broken_ceilings
+
+    fix = "Raise it above what blue does, or leave it out: the judge compares with blue."
+    return [
+        {"code": "SLO_BELOW_BLUE", "what": one, "where": "slo", "fix": fix} for one in broken_ceilings(plan, traffic)
+    ]
+
+
+def _preview(plan: RolloutPlan, policy: Policy, traffic: Traffic) -> dict[str, Any]:
+    from modeldrop.rollout.preview import delay_seconds, latency_shift, preview, seconds_until_found
+
+    rps = traffic.requests / 3600
+    # what is slow is what 5% of blue exceeds, unless the policy names a latency
+    rates: dict[MetricName, float] = {"errors": traffic.errors / traffic.requests, "slow": 0.05}
+    found = []
+    for one in preview(plan, policy.judge, requests_per_second=rps, blue_rates=rates):
+        harm = (
+            None
+            if one.green_rate is None or one.seconds is None
+            else one.green_rate * rps * plan.canary_share * one.seconds
+        )
+        shift = (
+            latency_shift(one.green_rate, rates["slow"], SPREAD) if one.metric == "slow" and one.green_rate else None
+        )
+        found.append({**asdict(one), "bad_requests": harm, "latency_shift": shift})
+    defects = []
+    for times in DEFECTS if rates["errors"] else ():
+        rate = min(1.0, times * rates["errors"])
+        for_chance = {
+            str(chance): seconds_until_found(
+                plan,
+                policy.judge,
+                "errors",
+                requests_per_second=rps,
+                blue_rate=rates["errors"],
+                green_rate=rate,
+                chance=chance,
+            )
+            for chance in (0.5, 0.9, 0.99)
+        }
+        defects.append({"times": times, "green_rate": rate, "seconds": for_chance})
+    return {"requests_per_second": rps, "delay_seconds": delay_seconds(plan), "powers": found, "defects": defects}
+
+
+def _print(
+    answer: dict[str, Any],
+    file: Path | None,
+    policy: Policy | None,
+    plan: RolloutPlan | None,
+    reports: list[AlarmReport],
+) -> None:
+    for one in answer["problems"]:
+        say(f"{one['code']}  {one['what']} ({one['where']}). {one['fix']}")
+    if file and policy and not answer["problems"]:
+        print_policy(file, policy)
+    for report in reports:
+        say(f"alarm {report.name}: {'REFUSED' if report.problems else 'sound'}")
+        say(f"  sees    {report.sees}")
+        for text in report.misses:
+            say(f"  misses  {text}")
+        for text in report.warnings:
+            say(f"  note    {text}")
+    if file and plan:
+        for note in plan.notes:
+            say(f"note  {note}")
+    if "powers" in answer:
+        _print_powers(answer, plan)
+
+
+def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
+    rows = []
+    for one in answer["powers"]:
+        rate = "not even if all fail" if one["green_rate"] is None else f"{one['green_rate']:.2%} of green"
+        ratio = "-" if one["ratio"] is None else f"{one['ratio']:.1f}x blue"
+        if one["latency_shift"]:
+            ratio += f", latency x {one['latency_shift']:.2f}"
+        seconds = "-" if one["seconds"] is None else f"{one['seconds']} s"
+        harm = "-" if one["bad_requests"] is None else f"{one['bad_requests']:.0f}"
+        rows.append((one["metric"], f"{one['chance']:.0%}", rate, ratio, seconds, harm))
+    if not rows:
+        say("no blue beside green: the judge compares nothing, only SLO alarms and the heartbeat act")
+        return
+    title = f"found within the bake at {answer['requests_per_second']:.3g} requests/s"
+    columns = ("metric", "chance", "smallest rate found", "that is", "alarm after", "bad requests by then")
+    print_table(columns, rows, title=f"{title} ({answer['delay_seconds']} s of delays included)")
+    for one in answer["defects"]:
+        times = ", ".join(
+            f"{float(chance):.0%} {'not in the bake' if after is None else f'within {after} s'}"
+            for chance, after in one["seconds"].items()
+        )
+        say(f"errors {one['times']}x blue ({one['green_rate']:.2%}): {times}")
+    say("assumed: failures independent and from the start; 5% of blue slow; latencies log-normal with p95 twice p50")

@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.account import Stack
 from cli.failures import USAGE, CommandError
 from modeldrop.errors import RejectedError
-from modeldrop.release.upload import ARTIFACT_NAME, Upload, destination, policy_key, release_id
+from modeldrop.release.upload import ARTIFACT_NAME, Upload, destination, policy_key, release_id, signature_key
 
 
 def drop_model(stack: Stack, file: Path, endpoint: str, *, label: str = "", policy: bytes | None = None) -> str:
@@ -20,6 +20,9 @@ def drop_model(stack: Stack, file: Path, endpoint: str, *, label: str = "", poli
     s3 = stack.account.client("s3")
     if policy is not None:
         s3.put_object(Bucket=stack.upload_bucket, Key=policy_key(endpoint), Body=policy, ContentType="application/yaml")
+    signature = file.with_name(f"{file.name}.sig")
+    if signature.is_file():  # a release is pinned to the signature it finds, too
+        s3.upload_file(str(signature), stack.upload_bucket, signature_key(key))
     s3.upload_file(str(file), stack.upload_bucket, key)
     head = s3.head_object(Bucket=stack.upload_bucket, Key=key)
     size = int(head["ContentLength"])

@@ -21,6 +21,7 @@ _PLAIN = "Keep regular files and directories only; `tar czf` with --dereference 
 _EXPORT = "Export the model again with `tf.saved_model.save` or `model.export` and package it."
 _LAYOUT = "Lay it out as `1/saved_model.pb`, `1/variables/...`."
 _NO_FILES = "Take this operation out of the graph: a model gets its input from the request and its data from variables."
+_SIGN = "Sign it and upload both: `modeldrop package DIR --sign KEY.pem`, then `modeldrop drop`."
 
 RULES: dict[str, Rule] = {
     # gzip
@@ -190,6 +191,26 @@ RULES: dict[str, Rule] = {
         "warned",
         "There are no golden requests: the rehearsal can only see that the model starts.",
         "Add requests with their answers: `modeldrop package DIR --golden golden.jsonl`.",
+    ),
+    # artifact signature
+    "SIGNATURE_OK": Rule("ok", "The policy's key signed exactly the files of the archive."),
+    "SIGNATURE_MISSING": Rule("refused", "The policy asks for a signature, and none lies beside the artifact.", _SIGN),
+    "SIGNATURE_BUNDLE": Rule("refused", "The signature is not a complete model-signing bundle.", _SIGN),
+    "SIGNATURE_KEY": Rule(
+        "refused",
+        "The public key that the policy names cannot be read or used.",
+        "Keep the PEM of a P-256, P-384 or P-521 public key in the String parameter, or name a KMS key of that kind.",
+    ),
+    "SIGNATURE_INVALID": Rule(
+        "refused", "The bundle was not signed with the policy's key, or was altered afterwards.", _SIGN
+    ),
+    "SIGNATURE_CHANGED": Rule("refused", "A file of the archive is not the one that was signed.", _SIGN),
+    "SIGNATURE_ADDED": Rule("refused", "The archive has a file that nobody signed, wherever it lies.", _SIGN),
+    "SIGNATURE_REMOVED": Rule("refused", "A signed file is missing, or has another name.", _SIGN),
+    "SIGNATURE_REPLAYED": Rule(
+        "refused",
+        "The signed model is older than the live one: it was dropped here before the live release was.",
+        "To go back on purpose set signature: {older: allow} in rollout.yaml, and take it out again.",
     ),
 }
 

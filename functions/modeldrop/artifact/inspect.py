@@ -85,11 +85,13 @@ def inspect_artifact(
     allow_code: bool,
     max_size_bytes: int,
     progress: Callable[[int], None] | None = None,
+    each_file: Callable[[str], Callable[[bytes], object]] | None = None,
 ) -> ArtifactReport:
     """Read the artifact once, forward only, and report everything found.
 
     stream: anything with read(n), such as an S3 body; what it raises is passed on. allow_code: policy artifact.code.
     max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes so far.
+    each_file: given a file's path, returns who takes its bytes.
     A hostile or broken artifact is a report with refusals, never an exception.
     """
     findings, contents, answers = Findings(), _Contents(), _Answers()
@@ -97,6 +99,7 @@ def inspect_artifact(
     archive = TarReader(source, findings)
     try:
         for member in archive.members():
+            member.tap = each_file(member.path) if each_file and member.is_file else None
             contents.take(member, findings)
         findings.add("GZIP_OK", f"{source.members} gzip member{'s' * (source.members > 1)}")
         if not findings.has("TAR_"):

@@ -6,7 +6,8 @@ from typing import Any
 
 from modeldrop.artifact.inspect import inspect_artifact
 from modeldrop.artifact.report import ArtifactReport, report_to_json
-from modeldrop.aws import golden, objects
+from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
+from modeldrop.aws import golden, objects, signatures
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.observability import entry
@@ -25,8 +26,9 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table.update(record.endpoint, record.release, phase="validating")
     policy = read_policy(record, settings())
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
-    report = inspect(record, policy)
-    store(record, report, table)
+    signed = signatures.signed_model(record, policy.signature, table)
+    report = inspect(record, policy, signed)
+    store(record, report, table, signed)
     report.require_good()
     if report.golden:
         golden.store(record, report.golden)
@@ -34,17 +36,21 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     return {"sha256": report.sha256}
 
 
-def inspect(record: ReleaseRecord, policy: Policy) -> ArtifactReport:
+def inspect(record: ReleaseRecord, policy: Policy, signed: SignedModel | None) -> ArtifactReport:
     """Stream the pinned version through the checks."""
+    digests = FileDigests()
     with objects.open_version(record.bucket, record.key, record.version_id) as body:
-        return inspect_artifact(
+        report = inspect_artifact(
             body,
             allow_code=policy.artifact.code == "allow",
             max_size_bytes=policy.artifact.max_size_bytes,
+            each_file=digests.begin if signed else None,
         )
+    # the digests of an archive that was refused half way say nothing
+    return with_signature(report, signed, digests.hex()) if signed and not report.refusals else report
 
 
-def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable) -> None:
+def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, signed: SignedModel | None) -> None:
     """Keep the whole report beside the release, and its facts in the record."""
     whole = report_to_json(report)
     key = report_key(record, "artifact.json")
@@ -59,6 +65,8 @@ def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable) ->
         "golden_requests": len(report.golden),
         "warnings": [check.what for check in report.warnings][:20],
     }
+    if signed and not report.refusals:
+        facts["signature"] = {"digest": signed.digest, "files": len(signed.files)}
     table.update(record.endpoint, record.release, artifact=facts)
 
 

@@ -56,6 +56,7 @@ class ReleaseRecord:
     uploaded_at: str = ""
     order: str = ""
     policy_version_id: str = ""
+    signature_version_id: str = ""
     admitted_at: str = ""
     fence: int = 0
     phase: Phase = "waiting"

@@ -62,6 +62,7 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
         ("Release", f"{card['release']}{_origin(card)}"),
         *_why(card, subject),
         *_rollout(card),
+        *([("Rehearsal", card["rehearsal"])] if card.get("rehearsal") else []),
         ("Live", _live(card)),
         *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),
         *([("Report", card["report_url"])] if card["report_url"] else []),

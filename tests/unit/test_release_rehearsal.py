@@ -14,7 +14,8 @@ ONE = GoldenRequest({"instances": [1]}, {"predictions": [2.0]})
 UNANSWERED = GoldenRequest({"instances": [1]}, None)
 # TensorFlow 2.20 on a CPU, asked for an operation that cuDNN alone has
 NO_KERNEL = b"""{"error": "No OpKernel was registered to support Op 'CudnnRNNV3' used by
- {{node CudnnRNNV3}} with these attrs: [seed=0]\\nRegistered devices: [CPU]\\nRegistered kernels:\\n  <no registered kernels>"}"""
+ {{node CudnnRNNV3}} with these attrs: [seed=0]\\nRegistered devices: [CPU]\\nRegistered
+ kernels:\\n  <no registered kernels>"}"""
 FACTS = {
     "place": "ml.c5.large",
     "asked": 3,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -61,6 +62,12 @@ def events() -> EventBridgeClient:
 def kms() -> KMSClient:
     """Return the client of KMS."""
     return _client("kms")  # type: ignore[no-any-return]  # one factory for all services
+
+
+@cache
+def logs() -> CloudWatchLogsClient:
+    """Return the client of CloudWatch Logs."""
+    return _client("logs")  # type: ignore[no-any-return]  # one factory for all services
 
 
 @cache

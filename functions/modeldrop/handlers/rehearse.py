@@ -6,19 +6,22 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from modeldrop.aws import cleanup, endpoints, golden, objects
+from modeldrop.artifact.golden import lacks_cpu_kernel
+from modeldrop.aws import cleanup, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
-from modeldrop.errors import ParkedError, Problem, RehearsalRejectedError
+from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
 from modeldrop.observability import entry, logger
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.rehearsal import next_step, rehearsal_name, wait_seconds
+from modeldrop.release.rehearsal import Answers, next_step, rehearsal_name, wait_seconds
 from modeldrop.release.reports import approved_key, rehearsal_key
 from modeldrop.rollout.plan import is_gpu, plan_from_json
 from modeldrop.rollout.requests import rehearsal_requests
 from modeldrop.settings import settings
+
+MAX_LINES_SHOWN = 4
 
 
 @entry
@@ -31,6 +34,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if "rehearsal" in record.artifact:  # a second try after the answers were noted
         return conclude(record, record.artifact["rehearsal"], approve, gpu=is_gpu(plan.instance_type))
     seen = endpoints.describe(name)
+    refuse_aborted(record, seen)
     age = age_seconds(table, record, at)
     match next_step(seen, age):
         case "create":
@@ -41,8 +45,16 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
             table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
             return conclude(record, facts, approve, gpu=is_gpu(plan.instance_type))
         case "give_up":
+            tail = logs.container_tail(name)
             cleanup.end_rehearsal(record)
-            give_up(seen, age)
+            if not (is_gpu(plan.instance_type) and lacks_cpu_kernel(tail.encode())):
+                give_up(seen, age, tail)
+            facts = {
+                "place": plan.rehearsal_instance_type,
+                **asdict(Answers(0, 0, problem="it needs a GPU to load", gpu_only=True)),
+            }
+            table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
+            return conclude(record, facts, approve, gpu=True)
         case "wait":
             pass
     return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
@@ -81,10 +93,19 @@ def conclude(record: ReleaseRecord, facts: dict[str, Any], approve: bool, *, gpu
     return {"done": True, "wait_seconds": 0, "approve": approve}
 
 
-def give_up(seen: EndpointView, age: float) -> None:
+def refuse_aborted(record: ReleaseRecord, seen: EndpointView) -> None:
+    """End an aborted release, once its throw-away endpoint can be deleted."""
+    if record.abort_requested_by and seen.status != "Creating":
+        cleanup.end_rehearsal(record)
+        raise AbortedError(f"aborted by {record.abort_requested_by} during the rehearsal; no user met the model")
+
+
+def give_up(seen: EndpointView, age: float, tail: str) -> None:
     """Say why there was no rehearsal: no capacity parks the release, anything else is the model's own failure."""
     why = seen.failure_reason or f"status {seen.status} after {age:.0f} s"
     if seen.lacks_capacity:
         raise ParkedError(f"no capacity for the rehearsal: {why}")
-    fix = "Look at the container's log in /aws/sagemaker/Endpoints; the model was never shown to users."
+    last = " | ".join(line for line in tail.splitlines()[-MAX_LINES_SHOWN:] if line.strip())[:600]
+    said = f"its log ends with: {last}; " if last else ""
+    fix = f"Look at the container's log in /aws/sagemaker/Endpoints: {said}the model was never shown to users."
     raise RehearsalRejectedError([Problem("REHEARSAL_START", f"the model did not come into service: {why}", fix=fix)])

@@ -60,6 +60,8 @@ def ended(stack: Stack, model: bytes) -> Iterator[dict[str, Future[ReleaseRecord
         "open": lambda: play(stack, "open", open_answer),
         "off": lambda: play(stack, "off", model, '"off"'),
         "stopped": lambda: killed(stack, model),
+        "broken": lambda: broken(stack, model),
+        "aborted": lambda: aborted(stack, model),
     }
     with ThreadPoolExecutor(len(stories)) as pool:
         yield {name: pool.submit(story) for name, story in stories.items()}
@@ -69,16 +71,35 @@ def play(stack: Stack, name: str, archive: bytes, gate: str = "ml.c5.large") -> 
     return stack.finished(f"re-{name}", stack.drop(f"re-{name}", archive, POLICY.format(gate)), 200)
 
 
-def killed(stack: Stack, model: bytes) -> ReleaseRecord:
-    """Stop the execution while the throw-away endpoint is being made, when AWS lets nobody delete it."""
-    release = stack.drop("re-stopped", model, POLICY.format("ml.c5.large"))
+def rehearsing(stack: Stack, endpoint: str, model: bytes) -> ReleaseRecord:
+    """Drop a model whose throw-away endpoint takes its time, and wait until it is being made."""
+    release = stack.drop(endpoint, model, POLICY.format("ml.c5.large"))
     name = rehearsal_name(release)
     stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": name, "seconds": 8})
     deadline = time.monotonic() + 90
     while (stack.endpoint(name) or {}).get("EndpointStatus") != "Creating":
         assert time.monotonic() < deadline, "the rehearsal did not begin"
         time.sleep(0.1)
-    record = stack.table.require("re-stopped", release)
+    return stack.table.require(endpoint, release)
+
+
+def broken(stack: Stack, model: bytes) -> ReleaseRecord:
+    """A container that ends at its start."""
+    release = stack.drop("re-broken", model, POLICY.format("ml.c5.large"))
+    stack.cloud.admin("faults", {"kind": "crash", "endpoint": rehearsal_name(release)})
+    return stack.finished("re-broken", release, 200)
+
+
+def aborted(stack: Stack, model: bytes) -> ReleaseRecord:
+    release = rehearsing(stack, "re-aborted", model).release
+    assert "abort of" in stack.modeldrop("abort", "re-aborted")
+    return stack.finished("re-aborted", release, 200)
+
+
+def killed(stack: Stack, model: bytes) -> ReleaseRecord:
+    """Stop the execution while the throw-away endpoint is being made, when AWS lets nobody delete it."""
+    record = rehearsing(stack, "re-stopped", model)
+    release = record.release
     stack.client("stepfunctions").stop_execution(executionArn=record.execution_arn, error="Killed", cause="by a test")
     return stack.finished("re-stopped", release, 200)
 
@@ -140,6 +161,20 @@ def test_a_rehearsal_that_the_policy_skips_is_told(stack: Stack, ended: dict[str
     assert "gates.rehearsal is off" in text_of(stack, record)
 
 
+def test_a_container_that_does_not_start_is_told_with_the_end_of_its_log(
+    stack: Stack, ended: dict[str, Future[ReleaseRecord]]
+) -> None:
+    record = ended["broken"].result()
+    assert record.outcome == "rejected"
+    assert "the fault switch `crash` ends this container" in text_of(stack, record)
+
+
+def test_an_abort_ends_a_rehearsal(ended: dict[str, Future[ReleaseRecord]]) -> None:
+    record = ended["aborted"].result()
+    assert record.outcome == "aborted"
+    assert "during the rehearsal" in record.reasons[0]
+
+
 def test_a_workflow_killed_in_mid_rehearsal_ends_once(stack: Stack, ended: dict[str, Future[ReleaseRecord]]) -> None:
     record = ended["stopped"].result()
     assert record.outcome == "failed"
@@ -147,7 +182,7 @@ def test_a_workflow_killed_in_mid_rehearsal_ends_once(stack: Stack, ended: dict[
     assert stack.lease_is_free("re-stopped")
 
 
-@pytest.mark.parametrize("story", ["serverless", "wrong", "open", "stopped"])
+@pytest.mark.parametrize("story", ["serverless", "wrong", "open", "stopped", "broken", "aborted"])
 def test_no_rehearsal_leaves_endpoint_config_model_or_copy(
     stack: Stack, ended: dict[str, Future[ReleaseRecord]], story: str
 ) -> None:

@@ -29,35 +29,43 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {done, wait_seconds, approve}; called until it is done. RehearsalRejectedError when the model failed."""
     table, at = ReleaseTable(settings().release_table), now()
     record = table.require(event["endpoint"], event["release"])
-    name, plan = rehearsal_name(record.release), plan_from_json(record.plan)
     approve = policy_from_json(record.policy).gates.approval != "none"
-    if "rehearsal" in record.artifact:  # a second try after the answers were noted
-        return conclude(record, record.artifact["rehearsal"], approve, gpu=is_gpu(plan.instance_type))
+    age = age_seconds(table, record, at)
+    facts = record.artifact.get("rehearsal") or step(record, age)
+    if not facts:
+        return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
+    # noted first: a second try of this function must find the answers, not an endpoint that is gone
+    table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
+    refuse(record, facts)
+    return {"done": True, "wait_seconds": 0, "approve": approve}
+
+
+def step(record: ReleaseRecord, age: float) -> dict[str, Any]:
+    """Take the rehearsal's next step; what it found once it is over, and nothing before."""
+    name, plan = rehearsal_name(record.release), plan_from_json(record.plan)
     seen = endpoints.describe(name)
     refuse_aborted(record, seen)
-    age = age_seconds(table, record, at)
+    answers = None
     match next_step(seen, age):
         case "create":
             create(record, name)
         case "probe":
-            facts = {"place": plan.rehearsal_instance_type, **asdict(golden.ask(name, golden.stored(record)))}
+            answers = golden.ask(name, golden.stored(record))
             cleanup.end_rehearsal(record)
-            table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
-            return conclude(record, facts, approve, gpu=is_gpu(plan.instance_type))
         case "give_up":
-            tail = logs.container_tail(name)
-            cleanup.end_rehearsal(record)
-            if not (is_gpu(plan.instance_type) and lacks_cpu_kernel(tail.encode())):
-                give_up(seen, age, tail)
-            facts = {
-                "place": plan.rehearsal_instance_type,
-                **asdict(Answers(0, 0, problem="it needs a GPU to load", gpu_only=True)),
-            }
-            table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
-            return conclude(record, facts, approve, gpu=True)
+            answers = start_failure(record, seen, age, gpu=is_gpu(plan.instance_type))
         case "wait":
             pass
-    return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
+    return {"place": plan.rehearsal_instance_type, **asdict(answers)} if answers else {}
+
+
+def start_failure(record: ReleaseRecord, seen: EndpointView, age: float, *, gpu: bool) -> Answers:
+    """Refuse a model that did not come into service, unless it is only that it needs the GPU it was made for."""
+    tail = logs.container_tail(rehearsal_name(record.release))
+    cleanup.end_rehearsal(record)
+    if not (gpu and lacks_cpu_kernel(tail.encode())):
+        give_up(seen, age, tail)
+    return Answers(0, 0, problem="the model did not even load", gpu_only=True)
 
 
 def age_seconds(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> float:
@@ -79,18 +87,17 @@ def create(record: ReleaseRecord, name: str) -> None:
     endpoints.create(requests.endpoint)
 
 
-def conclude(record: ReleaseRecord, facts: dict[str, Any], approve: bool, *, gpu: bool) -> dict[str, Any]:
-    """Let the release go on, or reject a model that answered a golden request wrongly.
+def refuse(record: ReleaseRecord, facts: dict[str, Any]) -> None:
+    """Reject a model that answered a golden request wrongly.
 
     What a CPU has no kernel for may well run on the GPU it was made for: that is told, and nothing more.
     """
     found = facts["problem"]
-    if found and not (facts["gpu_only"] and gpu):
+    if found and not (facts["gpu_only"] and is_gpu(record.plan["instance_type"])):
         fix = "Ask the model the same request where it was trained; if the new answer is right, renew golden.jsonl."
         raise RehearsalRejectedError([Problem("GOLDEN_ANSWER", found, where="golden.jsonl", fix=fix)])
     if found:
         logger.warning("not rehearsed on a CPU", extra={"release": record.release, "why": found})
-    return {"done": True, "wait_seconds": 0, "approve": approve}
 
 
 def refuse_aborted(record: ReleaseRecord, seen: EndpointView) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ecdsa import NIST256p, NIST384p, SECP256k1, SigningKey
 from ecdsa.util import sigencode_der
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeldrop.artifact.inspect import inspect_artifact
@@ -257,6 +257,7 @@ def test_a_key_of_another_size_is_another_key() -> None:
     assert refusal(a_bundle(a_statement({"a": b"x"})), public(a_key(1, NIST384p))).startswith("SIGNATURE_INVALID")
 
 
+@settings(max_examples=40)
 @given(
     st.binary(max_size=200)
     | st.recursive(
@@ -271,6 +272,7 @@ def test_no_bundle_is_a_crash(bundle: bytes) -> None:
     assert refusal(bundle).startswith("SIGNATURE_")
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5),

@@ -63,6 +63,11 @@ bench-judge: setup ## the judge against what people use: tables and plots in doc
 	@$(UV) venv --quiet --clear --python 3.13 $(BENCH) && $(UV) pip sync --quiet --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
 	@PYTHONPATH=.:functions $(BENCH)/bin/python -m benchmarks.judge.run --null-runs 2000 --runs 500
 
+SIGNING := .tools/signing
+signing: setup   ## the real model-signing, for `modeldrop package --sign`
+	@$(UV) venv --quiet --clear --python 3.13 $(SIGNING) && $(UV) pip sync --quiet --python $(SIGNING)/bin/python --require-hashes requirements/signing.txt
+	@echo "modeldrop: put it on your path: export PATH=$(CURDIR)/$(SIGNING)/bin:\$$PATH"
+
 LOCK := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 --no-annotate --no-header
 lock: $(UV)      ## compile the requirement files again (no index host is written)
 	@cat functions/requirements.in requirements/dev.in | grep -v '^-r' | $(LOCK) - | grep -oE '^[a-zA-Z0-9._-]+==[^ ]+' > .tools/constraints.txt
@@ -70,6 +75,7 @@ lock: $(UV)      ## compile the requirement files again (no index host is writte
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) requirements/images.in -o requirements/images.txt
 	@$(LOCK) requirements/bench.in -o requirements/bench.txt
+	@$(LOCK) requirements/signing.in -o requirements/signing.txt
 
 clean:           ## remove what set-up and builds made
 	@rm -rf .venv .tools .aws-sam .localcloud

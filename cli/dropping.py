@@ -10,7 +10,7 @@ from modeldrop.errors import RejectedError
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import approved_key
 from modeldrop.release.restore import METADATA_KEY
-from modeldrop.release.upload import ARTIFACT_NAME, Upload, destination, policy_key, release_id
+from modeldrop.release.upload import ARTIFACT_NAME, Upload, destination, policy_key, release_id, signature_key
 
 
 def drop_model(stack: Stack, file: Path, endpoint: str, *, label: str = "", policy: bytes | None = None) -> str:
@@ -23,6 +23,9 @@ def drop_model(stack: Stack, file: Path, endpoint: str, *, label: str = "", poli
     s3 = stack.account.client("s3")
     if policy is not None:
         s3.put_object(Bucket=stack.upload_bucket, Key=policy_key(endpoint), Body=policy, ContentType="application/yaml")
+    signature = file.with_name(f"{file.name}.sig")
+    if signature.is_file():  # a release is pinned to the signature it finds, too
+        s3.upload_file(str(signature), stack.upload_bucket, signature_key(key))
     s3.upload_file(str(file), stack.upload_bucket, key)
     return _release_of(stack, key, endpoint)
 
@@ -37,6 +40,10 @@ def _release_of(stack: Stack, key: str, endpoint: str) -> str:
 def restore_model(stack: Stack, target: ReleaseRecord) -> str:
     """Drop the approved artifact of a good release again, as a new version of the key it came from; the new id."""
     source = {"Bucket": stack.approved_bucket, "Key": approved_key(target.endpoint, target.artifact["sha256"])}
+    if target.signature_version_id:  # a release is pinned to the signature it finds
+        key = signature_key(target.key)
+        signature = {"Bucket": target.bucket, "Key": key, "VersionId": target.signature_version_id}
+        stack.account.client("s3").copy(signature, stack.upload_bucket, key)
     named = {"Metadata": {METADATA_KEY: target.release}, "MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
     stack.account.client("s3").copy(source, stack.upload_bucket, target.key, ExtraArgs=named)
     return _release_of(stack, target.key, target.endpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,28 +22,64 @@ DEFAULT_INSTANCE_TYPE, DEFAULT_INSTANCE_COUNT = "ml.g5.xlarge", 2
 
 
 def package(
-    saved_model: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    saved_model: Annotated[Path, typer.Argument(exists=True, help="A SavedModel directory, or a .keras file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the archive goes.")] = Path("model.tar.gz"),
     golden: Annotated[Path | None, typer.Option(exists=True, help="golden.jsonl to put in.")] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Inputs, JSON a line; their answers become golden."),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="PEM private key: model-signing writes OUTPUT.sig."),
+    ] = None,
     version: Annotated[int | None, typer.Option(min=0, help="Version number; the directory's own, else 1.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pack a SavedModel directory into model.tar.gz.
+    """Pack a SavedModel directory or a Keras model into model.tar.gz.
 
     The same files give the same bytes. Example: modeldrop package export/1 --golden golden.jsonl
     """
+    from cli.answers import AnswersError
     from model.package import PackageError
     from model.package import package as pack
+    from model.sign import find_tool
+    from model.sign import sign as sign_archive
 
+    if golden and sample:
+        raise CommandError("--golden and --sample both give the golden requests: choose one", status=USAGE)
     try:
-        sha256 = pack(saved_model, output, version=version, golden=golden)
-    except PackageError as error:
+        if sign:
+            find_tool()  # its absence is told before the work, not after
+        with tempfile.TemporaryDirectory() as scratch:
+            source, answers = _run_model(saved_model, sample, Path(scratch))
+            sha256 = pack(source, output, version=version, golden=answers or golden)
+        bundle = sign_archive(output, sign) if sign else None
+    except (PackageError, AnswersError) as error:
         raise CommandError(str(error), status=ANSWER_IS_NO) from None
     size = output.stat().st_size
     if as_json:
-        print_json({"archive": output, "sha256": sha256, "size_bytes": size})
+        print_json({"archive": output, "sha256": sha256, "size_bytes": size, "signature": bundle})
     else:
         say(f"{output}  {size:,} bytes  sha256 {sha256}")
+        if bundle:
+            say(f"{bundle}  upload it before the archive, or let `modeldrop drop` do it")
+
+
+def _run_model(model: Path, sample: Path | None, scratch: Path) -> tuple[Path, Path | None]:
+    """Return the SavedModel to pack, exported from Keras where need be, and golden.jsonl where samples were given."""
+    from cli.answers import write_answers
+    from model.package import PackageError, find_version
+
+    export, golden = scratch / "1", scratch / "golden.jsonl"
+    if model.is_dir():
+        if sample:
+            write_answers(find_version(model)[0], sample, golden, export)
+        return model, golden if sample else None
+    if model.suffix != ".keras":
+        raise PackageError(f"{model} is neither a SavedModel directory nor a .keras file")
+    write_answers(model, sample, golden, export)
+    return export, golden if sample else None
 
 
 def validate(

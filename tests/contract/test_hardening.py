@@ -53,7 +53,9 @@ def as_list(value: Any) -> list[Any]:
 def statements(role: str) -> Iterator[dict[str, Any]]:
     """Every statement of a role's inline policies."""
     for policy in RESOURCES[role]["Properties"].get("Policies", []):
-        yield from as_list(policy["PolicyDocument"]["Statement"])
+        for statement in as_list(policy["PolicyDocument"]["Statement"]):
+            # a statement that a parameter switches on is held to the same rules
+            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def allowed(role: str) -> Iterator[dict[str, Any]]:
@@ -398,3 +400,20 @@ def test_the_front_door_opens_endpoints_of_this_stack_only():
     (invoke,) = allowed("ApiRole")
     assert invoke["Action"] == "sagemaker:InvokeEndpoint"
     assert invoke["Condition"] == {"StringEquals": {"aws:ResourceTag/modeldrop:stack": {"Ref": "AWS::StackName"}}}
+
+
+def test_signature_keys_are_read_below_one_path_and_of_kms_nothing_by_default():
+    found = {one["Sid"]: one for one in statements("ValidateArtifactFunctionRole")}
+    assert found["SignatureKeys"]["Action"] == "ssm:GetParameter"
+    assert found["SignatureKeys"]["Resource"]["Fn::Sub"].endswith(":parameter/modeldrop/*")
+    raw = [
+        one
+        for role in ROLES
+        for policy in RESOURCES[role]["Properties"].get("Policies", [])
+        for one in as_list(policy["PolicyDocument"]["Statement"])
+    ]
+    kms = [one for one in raw if "kms:" in json.dumps(one)]
+    assert [(list(one), one["Fn::If"][0], one["Fn::If"][2]) for one in kms] == [
+        (["Fn::If"], "HasSignatureKey", {"Ref": "AWS::NoValue"})
+    ]
+    assert kms[0]["Fn::If"][1]["Resource"] == {"Ref": "SignatureKeyArn"}

@@ -203,6 +203,7 @@ def allowed(policies: list[dict]) -> Iterator[str]:
     """Every action that policies allow."""
     for policy in policies:
         for statement in policy["PolicyDocument"]["Statement"]:
+            statement = statement["Fn::If"][1] if "Fn::If" in statement else statement
             if statement["Effect"] == "Allow":
                 yield from [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
 

@@ -45,7 +45,7 @@ BY_POLICY = {
     "FIT_GPU",
     "FIT_MEMORY",
     "FIT_DISK",
-    "SIGNATURE_BREAKING",
+    "SERVING_BREAKING",
     "INTERNAL_UNREADABLE",
     "SIZE_COMPRESSED",
     "SIZE_UNCOMPRESSED",
@@ -107,7 +107,8 @@ def test_a_hostile_artifact_is_refused_with_its_code_only(code: str) -> None:
 
 
 def test_every_refusal_has_an_archive_that_provokes_it() -> None:
-    assert set(HOSTILE) | BY_POLICY == {code for code, rule in RULES.items() if rule.result == "refused"}
+    refused = {code for code, rule in RULES.items() if rule.result == "refused" and not code.startswith("SIGNATURE_")}
+    assert set(HOSTILE) | BY_POLICY == refused  # signatures have tests of their own
 
 
 def test_every_code_is_explained_in_the_docs() -> None:

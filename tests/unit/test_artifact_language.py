@@ -56,17 +56,17 @@ def against(live: Live, **policy: Any) -> dict[str, str]:
         live=live,
         **policy,
     )
-    return {check.code: check.result for check in report.checks if check.code.startswith("SIGNATURE_")}
+    return {check.code: check.result for check in report.checks if check.code.startswith("SERVING_")}
 
 
 def test_a_breaking_change_is_refused_unless_the_policy_allows_it() -> None:
     live = Live("live-1", inspect(good_artifact()).serving_signatures)
-    assert against(live) == {"SIGNATURE_BREAKING": "refused"}
-    assert against(live, allow_breaking=True) == {"SIGNATURE_BREAKING_ALLOWED": "warned"}
+    assert against(live) == {"SERVING_BREAKING": "refused"}
+    assert against(live, allow_breaking=True) == {"SERVING_BREAKING_ALLOWED": "warned"}
 
 
 def test_a_live_release_without_report_is_a_warning_that_says_so() -> None:
-    assert against(Live("live-1", None)) == {"SIGNATURE_NO_LIVE": "warned"}
+    assert against(Live("live-1", None)) == {"SERVING_NO_LIVE": "warned"}
 
 
 def test_the_live_signatures_are_read_from_its_report() -> None:

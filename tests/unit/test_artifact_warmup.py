@@ -6,7 +6,7 @@ import crc32c
 import pytest
 
 from modeldrop.artifact.wire_stream import encoded_field
-from tests.unit.artifact_builders import masked, with_files
+from tests.unit.artifact_builders import good_members, masked, tar_gz, with_files
 from tests.unit.test_artifact_inspect import inspect
 
 PATH = "1/assets.extra/tf_serving_warmup_requests"
@@ -57,3 +57,13 @@ def test_good_requests_are_counted() -> None:
 def test_what_tf_serving_would_fail_on_is_refused(content: bytes, why: str) -> None:
     assert told(content).startswith("WARMUP_INVALID")
     assert why in told(content)
+
+
+def test_warm_up_requests_are_golden_requests_without_answers_where_there_are_no_others() -> None:
+    shape = encoded_field(2, encoded_field(2, b"\x08\x01"))
+    one_float = b"\x08\x01" + shape + encoded_field(5, struct.pack("<f", 2.0))
+    asked = encoded_field(2, encoded_field(1, b"x") + encoded_field(2, one_float))
+    content = record(encoded_field(6, encoded_field(1, encoded_field(1, encoded_field(1, b"model")) + asked)))
+    members = {name: body for name, body in good_members().items() if not name.endswith("golden.jsonl")}
+    report = inspect(tar_gz({**members, PATH: content}))
+    assert [(one.request["inputs"], one.response) for one in report.golden] == [({"x": [2.0]}, None)]

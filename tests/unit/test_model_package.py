@@ -58,7 +58,7 @@ def test_golden_requests_go_where_tensorflow_serving_does_not_look(tmp_path: Pat
     assert "1/assets.extra/golden.jsonl" in names(tmp_path / "model.tar.gz")
 
 
-@pytest.mark.parametrize("line", ["not json", '{"request": {}}', "[]"])
+@pytest.mark.parametrize("line", ["not json", '{"response": {}}', "[]"])
 def test_a_broken_golden_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
     golden = tmp_path / "golden.jsonl"
     golden.write_text('{"request": {}, "response": {}}\n' + line + "\n")

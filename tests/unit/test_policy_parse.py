@@ -160,8 +160,6 @@ def test_an_unknown_field_gets_a_guess(text: str, guess: str) -> None:
         "strategy: shadow",
         "quality: {output: label}",
         "quality: {every: 10%}",
-        "signature: {required: true}",
-        "signature: {required: false, key: 'ssm:/k'}",
     ],
 )
 def test_what_is_planned_is_refused_as_not_built_yet(text: str) -> None:
@@ -315,3 +313,22 @@ def test_the_wire_and_the_values_stay_light() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "key", ["ssm:/modeldrop/signing-key", "kms:alias/signing", "kms:1b2c3d4e-0000-4000-8000-0123456789ab"]
+)
+def test_a_signature_is_asked_for_with_its_key(key: str) -> None:
+    found = policy(f"signature: {{required: true, key: '{key}'}}").signature
+    assert (found.required, found.key, found.older) == (True, key, "refuse")
+
+
+@pytest.mark.parametrize("key", ["ssm:/other/key", "ssm:/modeldrop/../x/", "kms:", "https://x", "/modeldrop/k"])
+def test_a_key_elsewhere_is_refused(key: str) -> None:
+    with pytest.raises(PolicyRejectedError, match=r"signature\.key"):
+        policy(f"signature: {{required: true, key: '{key}'}}")
+
+
+def test_a_signature_of_nobody_is_refused() -> None:
+    with pytest.raises(PolicyRejectedError, match=r"no signature\.key"):
+        policy("signature: {required: true}")

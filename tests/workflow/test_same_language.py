@@ -44,7 +44,7 @@ def ended(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t
 def test_a_renamed_input_is_refused_with_a_readable_diff(ended: dict[str, tuple[ReleaseRecord, str]]) -> None:
     record, text = ended["refused"]
     assert record.outcome == "rejected"
-    assert "SIGNATURE_BREAKING: input text: string[?] -> gone (signature serving_default)" in text
+    assert "SERVING_BREAKING: input text: string[?] -> gone (signature serving_default)" in text
     assert "input review: not there -> string[?], which no request of today has (signature serving_default)" in text
     assert "breaking: allow" in text
 

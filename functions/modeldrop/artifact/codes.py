@@ -21,6 +21,7 @@ _PLAIN = "Keep regular files and directories only; `tar czf` with --dereference 
 _EXPORT = "Export the model again with `tf.saved_model.save` or `model.export` and package it."
 _LAYOUT = "Lay it out as `1/saved_model.pb`, `1/variables/...`."
 _NO_FILES = "Take this operation out of the graph: a model gets its input from the request and its data from variables."
+_SIGN = "Sign it and upload both: `modeldrop package DIR --sign KEY.pem`, then `modeldrop drop`."
 
 RULES: dict[str, Rule] = {
     # gzip
@@ -205,18 +206,18 @@ RULES: dict[str, Rule] = {
         "Write assets.extra/tf_serving_warmup_requests again for this model, or leave it out.",
     ),
     # the live release's language
-    "SIGNATURE_OK": Rule("ok", "Whoever calls the live release can call this one."),
-    "SIGNATURE_BREAKING": Rule(
+    "SERVING_OK": Rule("ok", "Whoever calls the live release can call this one."),
+    "SERVING_BREAKING": Rule(
         "refused",
         "The live release's serving signature changed: requests of today would fail, or answers lack what is read.",
         "Keep the names, types and shapes that are live, or set artifact: {breaking: allow} in rollout.yaml.",
     ),
-    "SIGNATURE_BREAKING_ALLOWED": Rule(
+    "SERVING_BREAKING_ALLOWED": Rule(
         "warned",
         "The serving signature breaks callers of the live release, and the policy allows it (breaking: allow).",
     ),
-    "SIGNATURE_WIDER": Rule("warned", "The serving signature changed in a way that requests of today survive."),
-    "SIGNATURE_NO_LIVE": Rule(
+    "SERVING_WIDER": Rule("warned", "The serving signature changed in a way that requests of today survive."),
+    "SERVING_NO_LIVE": Rule(
         "warned",
         "The live release's artifact.json is missing or unreadable: nobody compared the serving signatures.",
         "Compare by hand: modeldrop validate NEW --against LIVE.",
@@ -244,7 +245,7 @@ RULES: dict[str, Rule] = {
     "FIT_UNKNOWN_TYPE": Rule(
         "warned", "The instance type is not in our table, so nobody compared sizes.", "Compare them by hand."
     ),
-    # ours
+    # defects of this program
     "INTERNAL_UNREADABLE": Rule(
         "refused",
         "A check of ours broke on this archive: what could not be checked is not served.",
@@ -261,6 +262,26 @@ RULES: dict[str, Rule] = {
         "warned",
         "There are no golden requests: the rehearsal can only see that the model starts.",
         "Add requests with their answers: `modeldrop package DIR --golden golden.jsonl`.",
+    ),
+    # artifact signature
+    "SIGNATURE_OK": Rule("ok", "The policy's key signed exactly the files of the archive."),
+    "SIGNATURE_MISSING": Rule("refused", "The policy asks for a signature, and none lies beside the artifact.", _SIGN),
+    "SIGNATURE_BUNDLE": Rule("refused", "The signature is not a complete model-signing bundle.", _SIGN),
+    "SIGNATURE_KEY": Rule(
+        "refused",
+        "The public key that the policy names cannot be read or used.",
+        "Keep the PEM of a P-256, P-384 or P-521 public key in the String parameter, or name a KMS key of that kind.",
+    ),
+    "SIGNATURE_INVALID": Rule(
+        "refused", "The bundle was not signed with the policy's key, or was altered afterwards.", _SIGN
+    ),
+    "SIGNATURE_CHANGED": Rule("refused", "A file of the archive is not the one that was signed.", _SIGN),
+    "SIGNATURE_ADDED": Rule("refused", "The archive has a file that nobody signed, wherever it lies.", _SIGN),
+    "SIGNATURE_REMOVED": Rule("refused", "A signed file is missing, or has another name.", _SIGN),
+    "SIGNATURE_REPLAYED": Rule(
+        "refused",
+        "The signed model is older than the live one: it was dropped here before the live release was.",
+        "To go back on purpose set signature: {older: allow} in rollout.yaml, and take it out again.",
     ),
 }
 

@@ -1,7 +1,8 @@
 """Golden requests: stored requests with the answers they must get, and the comparison of an answer with them.
 
 They travel in the archive as `<version>/assets.extra/golden.jsonl`, where TF Serving ignores them: one JSON object a
-line, `{"request": ..., "response": ..., "rtol": 1e-3, "atol": 1e-5}`, the tolerances optional.
+line, `{"request": ..., "response": ..., "rtol": 1e-3, "atol": 1e-5}`. The tolerances are optional; where there is no
+response, any answer but an error is right.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ DEFAULT_ATOL = 1e-5
 MAX_GOLDEN_REQUESTS = 100
 MAX_GOLDEN_BYTES = 1024 * 1024
 MAX_NESTING = 64
+# what TF Serving, and handlers in code/, call an error in a body
+ERROR_NAMES = frozenset({"error", "Error", "errors", "errorMessage"})
 
 
 @dataclass(frozen=True)
 class GoldenRequest:
-    """A TF Serving JSON request body, the body it must be answered with, and how far numbers may differ."""
+    """A TF Serving JSON request body, the body it must be answered with, and how far numbers may differ.
+
+    response None: any answer but an error will do.
+    """
 
     request: dict[str, Any]
-    response: dict[str, Any]
+    response: dict[str, Any] | None
     rtol: float = DEFAULT_RTOL
     atol: float = DEFAULT_ATOL
 
@@ -58,6 +64,26 @@ def answers_match(expected: Any, found: Any, rtol: float = DEFAULT_RTOL, atol: f
     return _difference(expected, found, rtol, atol, "the answer")
 
 
+def wrong_answer(one: GoldenRequest, status: int, body: bytes) -> str | None:
+    """None when the body is a right answer, else what is wrong with it; an error inside a 200 is one."""
+    if status != 200:
+        return f"was answered with status {status}: {body[:300]!r}"
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return f"was answered with something that is not JSON: {body[:300]!r}"
+    if isinstance(found, dict) and not set(found).isdisjoint(ERROR_NAMES - set(one.response or ())):
+        return f"was answered with an error inside a 200: {body[:300]!r}"
+    if one.response is None:
+        return None
+    return answers_match(one.response, found, one.rtol, one.atol)
+
+
+def lacks_cpu_kernel(text: bytes) -> bool:
+    """Say whether TensorFlow gave up for want of a kernel on a host that has CPUs only (its own words)."""
+    return b"No OpKernel was registered to support Op" in text and b"Registered devices: [CPU" in text
+
+
 def _request(line: bytes) -> GoldenRequest:
     try:
         document = json.loads(line)
@@ -70,14 +96,14 @@ def _request(line: bytes) -> GoldenRequest:
     unknown = sorted(set(document) - {"request", "response", "rtol", "atol"})
     if unknown:
         raise ValueError(f"unknown field {unknown[0]!a:.60}; known: request, response, rtol, atol")
-    for name in ("request", "response"):
+    for name in ("request", "response") if "response" in document else ("request",):
         if not isinstance(document.get(name), dict):
             raise ValueError(f"{name} must be a JSON object")
         if _depth(document[name]) > MAX_NESTING:
             raise ValueError(f"{name} is nested deeper than {MAX_NESTING}")
     return GoldenRequest(
         document["request"],
-        document["response"],
+        document.get("response"),
         _tolerance(document, "rtol", DEFAULT_RTOL),
         _tolerance(document, "atol", DEFAULT_ATOL),
     )

@@ -23,7 +23,8 @@ from modeldrop.artifact.saved_model import SavedModel, read_saved_model
 from modeldrop.artifact.tar_stream import Member, TarReader
 from modeldrop.artifact.tensor_sums import check_shard
 from modeldrop.artifact.variables import INDEX_NAME, MAX_INDEX_BYTES, check_variables, read_index
-from modeldrop.artifact.warmup import MAX_WARMUP_BYTES, WARMUP_NAME, check_warmup
+from modeldrop.artifact.warmup import MAX_WARMUP_BYTES, WARMUP_NAME, check_warmup, records
+from modeldrop.artifact.warmup_requests import predict_requests
 from modeldrop.artifact.wire_stream import UnreadableError
 from modeldrop.errors import ArtifactRejectedError
 
@@ -132,6 +133,7 @@ def inspect_artifact(
     live: Live | None = None,
     allow_breaking: bool = False,
     instance_type: str = "",
+    each_file: Callable[[str], Callable[[bytes], object]] | None = None,
 ) -> ArtifactReport:
     """Read the artifact once, forward only, and report everything found.
 
@@ -139,6 +141,7 @@ def inspect_artifact(
     max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes so far.
     again: opens the same bytes once more, for archives with tensors before their index. live: the release to compare
     serving signatures with. allow_breaking: policy artifact.breaking. instance_type: what it must fit on, "" for any.
+    each_file: given a file's path, returns who takes its bytes.
     A hostile or broken artifact is a report with refusals, never an exception.
     """
     findings, contents, answers = Findings(), _Contents(), _Answers()
@@ -147,6 +150,7 @@ def inspect_artifact(
     archive = TarReader(source, findings)
     try:
         for member in archive.members():
+            member.tap = each_file(member.path) if each_file and member.is_file else None
             contents.take(member, findings)
         findings.add("GZIP_OK", f"{source.members} gzip member{'s' * (source.members > 1)}")
         if not findings.has("TAR_"):
@@ -227,8 +231,7 @@ def _check_contents(contents: _Contents, findings: Findings, allow_code: bool) -
         if not findings.has("OP_"):
             findings.add("OPS_OK", "no refused operation in any graph or function")
         answers.variable_bytes = _check_variables(directory, contents, contents.model, findings)
-    answers.golden = _read_golden(directory, contents, findings)
-    _check_warmup(directory, contents, findings)
+    answers.golden = _read_golden(directory, contents, _read_warmup(directory, contents, findings), findings)
     return answers
 
 
@@ -256,21 +259,30 @@ def _check_variables(directory: str, contents: _Contents, model: SavedModel, fin
     return total
 
 
-def _check_warmup(directory: str, contents: _Contents, findings: Findings) -> None:
+def _read_warmup(directory: str, contents: _Contents, findings: Findings) -> tuple[GoldenRequest, ...]:
+    """Check the warm-up file and return its predict requests, which have no answers."""
     path = f"{directory}/{WARMUP_NAME}"
     content = contents.content(WARMUP_NAME, path)
     if content is not None and contents.model is not None:
         check_warmup(content, contents.model.signatures, path, findings)
-    elif path in contents.files and content is None:
+        return () if findings.has("WARMUP_INVALID") else predict_requests(records(content))
+    if path in contents.files and content is None:
         findings.add("WARMUP_INVALID", f"{contents.files[path]:,} bytes; read: {MAX_WARMUP_BYTES:,}", path)
+    return ()
 
 
-def _read_golden(directory: str, contents: _Contents, findings: Findings) -> tuple[GoldenRequest, ...]:
+def _read_golden(
+    directory: str, contents: _Contents, warmup: tuple[GoldenRequest, ...], findings: Findings
+) -> tuple[GoldenRequest, ...]:
+    """Return the golden requests, or else those of the warm-up file, to which any answer but an error is right."""
     path = f"{directory}/{GOLDEN_NAME}"
     text = contents.content(GOLDEN_NAME, path)
     if text is None:
         if path in contents.files:
             findings.add("GOLDEN_INVALID", f"{contents.files[path]:,} bytes; allowed: {MAX_GOLDEN_BYTES:,}", path)
+        elif warmup:
+            findings.add("GOLDEN_OK", f"{len(warmup)} requests of the warm-up file, whose answers are not known")
+            return warmup
         else:
             findings.add("GOLDEN_NONE", "no golden requests", path)
         return ()

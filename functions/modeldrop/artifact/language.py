@@ -10,7 +10,7 @@ from typing import Any
 from modeldrop.artifact.findings import Findings, shown
 
 Signatures = Mapping[str, Mapping[str, Any]]
-BREAKING_ALLOWED = "SIGNATURE_BREAKING_ALLOWED"
+BREAKING_ALLOWED = "SERVING_BREAKING_ALLOWED"
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Change:
 def check_language(live: Live, new: Signatures, findings: Findings, *, allow_breaking: bool) -> None:
     """Note every change against the live release."""
     if live.signatures is None:
-        findings.add("SIGNATURE_NO_LIVE", f"the report of {shown(live.release)}, which is live, could not be read")
+        findings.add("SERVING_NO_LIVE", f"the report of {shown(live.release)}, which is live, could not be read")
         return
     found = list(changes(live.signatures, new))
     for change in found:
-        breaking = BREAKING_ALLOWED if allow_breaking else "SIGNATURE_BREAKING"
-        code = breaking if change.breaking else "SIGNATURE_WIDER"
+        breaking = BREAKING_ALLOWED if allow_breaking else "SERVING_BREAKING"
+        code = breaking if change.breaking else "SERVING_WIDER"
         findings.add(code, change.what, change.where)
     if not any(change.breaking for change in found):
-        findings.add("SIGNATURE_OK", f"requests that {shown(live.release)} answers are answered in the same form")
+        findings.add("SERVING_OK", f"requests that {shown(live.release)} answers are answered in the same form")
 
 
 def signatures_of(artifact_json: bytes) -> Signatures | None:

@@ -31,7 +31,7 @@ def report_schema() -> dict[str, Any]:
         "where": _TEXT,
         "fix": _TEXT,
     }
-    golden = {"request": {"type": "object"}, "response": {"type": "object"}}
+    golden = {"request": {"type": "object"}, "response": {"type": ["object", "null"]}}
     golden |= {"rtol": {"type": "number"}, "atol": {"type": "number"}}
     signature = {"method": _TEXT, "inputs": tensors, "outputs": tensors}
     properties = {

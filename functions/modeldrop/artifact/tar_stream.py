@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from modeldrop.artifact.findings import Findings
@@ -35,17 +35,23 @@ class Member:
         self.path = path
         self.is_file = is_file
         self.size = size
+        # also sees what is skipped: a digest must cover the whole file
+        self.tap: Callable[[bytes], object] | None = None
 
     def read_some(self, at_most: int) -> bytes:
         """Between 1 and `at_most` bytes; empty at the end. The archive's own end is noticed by the reader."""
         found = self._source.read_some(min(at_most, self._left)) if self._left else b""
-        self._left -= len(found)
-        return found
+        return self._took(found)
 
     def read(self, at_most: int) -> bytes:
         """`at_most` bytes, fewer only at the end."""
         found = self._source.read(min(at_most, self._left))
+        return self._took(found)
+
+    def _took(self, found: bytes) -> bytes:
         self._left -= len(found)
+        if self.tap is not None:
+            self.tap(found)
         return found
 
     @property
@@ -227,7 +233,7 @@ class TarReader:
         """Read over what is left of a member and its padding."""
         left = content.left + _padded(content.size) - content.size
         while left:
-            piece = self._source.read_some(left)
+            piece = content.read_some(left) if content.left else self._source.read_some(left)
             if not piece:
                 what = f"the archive ends {left:,} bytes before the end of a member"
                 raise self._findings.fatal("TAR_TRUNCATED", what, content.path)

@@ -15,8 +15,10 @@ from modeldrop.settings import settings
 
 
 def end_rehearsal(record: ReleaseRecord) -> None:
-    """Delete everything the rehearsal made; safe to call again."""
+    """Delete everything the rehearsal made; safe to call again. What is being created is left to the reconciler."""
     name = rehearsal_name(record.release)
+    if endpoints.describe(name).status == "Creating":  # AWS refuses to delete it, and it still reads the rest
+        return
     endpoints.delete_endpoint(name)
     endpoints.delete_config(name)
     endpoints.delete_model(name)

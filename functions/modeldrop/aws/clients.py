@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
 
 # a call that hangs must fail inside the shortest function timeout (60 s), retries included
@@ -56,6 +59,18 @@ def events() -> EventBridgeClient:
 
 
 @cache
+def kms() -> KMSClient:
+    """Return the client of KMS."""
+    return _client("kms")  # type: ignore[no-any-return]  # one factory for all services
+
+
+@cache
+def logs() -> CloudWatchLogsClient:
+    """Return the client of CloudWatch Logs."""
+    return _client("logs")  # type: ignore[no-any-return]  # one factory for all services
+
+
+@cache
 def s3() -> S3Client:
     """Return the client of S3."""
     return _client("s3")  # type: ignore[no-any-return]  # one factory for all services
@@ -83,6 +98,12 @@ def service_quotas() -> ServiceQuotasClient:
 def sns() -> SNSClient:
     """Return the client of SNS."""
     return _client("sns")  # type: ignore[no-any-return]  # one factory for all services
+
+
+@cache
+def ssm() -> SSMClient:
+    """Return the client of Systems Manager."""
+    return _client("ssm")  # type: ignore[no-any-return]  # one factory for all services
 
 
 @cache

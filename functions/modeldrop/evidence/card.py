@@ -9,6 +9,7 @@ from typing import Any
 from modeldrop.evidence.plain import plain
 from modeldrop.release.outcome import Ending
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.rehearsal import rehearsal_line
 
 SCHEMA = 1
 
@@ -67,6 +68,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "instance_count": record.plan.get("instance_count", 0),
         "notes": [plain(note, 300) for note in record.plan.get("notes", ())],
         "policy": record.policy,
+        "rehearsal": plain(rehearsal_line(record.artifact.get("rehearsal", {}), record.plan), 500),
         "verdict": record.verdict,
         "slow_ms": record.plan.get("slow_ms"),
         "clump": record.plan.get("clump", 1),

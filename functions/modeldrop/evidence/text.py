@@ -67,6 +67,7 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
         *([("Restores", f"{card['restores']}, on a new fleet: minutes, not an instant")] if card["restores"] else []),
         *_why(card, subject),
         *_rollout(card),
+        *([("Rehearsal", card["rehearsal"])] if card.get("rehearsal") else []),
         ("Live", live_words(card)),
         *(("Breaking", f"allowed by the policy (breaking: allow): {one}") for one in card["artifact"]["breaking"]),
         *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),

@@ -62,6 +62,7 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
         if not table.claim_sequence(endpoint, upload.key, uploads.sequence(upload.sequencer)):
             superseded = "a later upload of the same key was seen first"
     release = uploads.release_id(upload, endpoint)
+    beside = {} if problems else pinned(upload, endpoint)
     return ReleaseRecord(
         endpoint=endpoint,
         release=release,
@@ -72,13 +73,20 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
         size_bytes=upload.size_bytes,
         uploaded_at=iso(upload.modified),
         order=uploads.order(upload, release),
-        policy_version_id=objects.current_version(upload.bucket, uploads.policy_key(endpoint)) if not problems else "",
         restores=upload.restores,
+        policy_version_id=beside.get("policy", ""),
+        signature_version_id=beside.get("signature", ""),
         admitted_at=iso(now()),
         phase="waiting",
         problems=problems,
         reasons=(superseded,) if superseded else (),
     )
+
+
+def pinned(upload: Upload, endpoint: str) -> dict[str, str]:
+    """Pin what was uploaded before the artifact and belongs to it; empty versions for what is not there."""
+    keys = {"policy": uploads.policy_key(endpoint), "signature": uploads.signature_key(upload.key)}
+    return {name: objects.current_version(upload.bucket, key) for name, key in keys.items()}
 
 
 def require_same_case(endpoint: str, known: str | None) -> None:

@@ -9,12 +9,15 @@ from modeldrop.aws import endpoints, measurements
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.observability import entry, logger
+from modeldrop.release import rehearsal
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
 
 # what is left of a rollout when all of its waits are over: a bound on our own waiting, not on SageMaker's
 MAX_SETTLE = timedelta(hours=9)
+# at most MAX_SECONDS / this looks for a throw-away endpoint that is being made
+REHEARSAL_LOOK = 10
 
 
 @entry
@@ -23,14 +26,24 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table, at = ReleaseTable(settings().release_table), now()
     record = table.require(event["endpoint"], event["release"])
     seen = endpoints.describe(record.endpoint)
-    if record.outcome is not None or not in_flight(record, seen):
+    if record.outcome is not None or not (in_flight(record, seen) or rehearses(record, at)):
         return {"settled": True, "wait_seconds": 0}
+    if rehearses(record, at):
+        return {"settled": False, "wait_seconds": REHEARSAL_LOOK}
     since = moment(record.rollout.get("compensating_since") or iso(at))
     if at - since > MAX_SETTLE:
         logger.error("gave up waiting for the endpoint to come to rest", extra={"status": seen.status})
         return {"settled": True, "wait_seconds": 0}
     ask_for_roll_back(table, record, at)
     return {"settled": False, "wait_seconds": wait_seconds((at - since).total_seconds())}
+
+
+def rehearses(record: ReleaseRecord, at: datetime) -> bool:
+    """Say whether the throw-away endpoint is still being made: until then it can't be deleted."""
+    since = record.rollout.get("rehearsing_since")
+    if not since or (at - moment(since)).total_seconds() > rehearsal.MAX_SECONDS:
+        return False
+    return endpoints.describe(rehearsal.rehearsal_name(record.release)).status == "Creating"
 
 
 def wait_seconds(waited: float) -> int:

@@ -51,6 +51,8 @@ def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> P
         ),
         live=live,
         traffic=traffic(record.endpoint) if live else Traffic(),
+        archive_bytes=record.artifact["size_bytes"],
+        unpacked_bytes=record.artifact["uncompressed_bytes"],
         quota=quotas.endpoint_instances(policy.endpoint.instance_type),
     )
 

@@ -36,7 +36,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     mended = {
         "admitted": admit_lost_uploads(table, at),
         "recovered": recover_dead_releases(table, at),
-        "swept": sweep_rehearsals(at),
+        "swept": [*sweep_rehearsals(at), *sweep_copies(at)],
     }
     metrics.add_metric(name="Reconciled", unit=MetricUnit.Count, value=1)
     if any(mended.values()):
@@ -95,9 +95,21 @@ def sweep_rehearsals(at: datetime) -> list[str]:
         "config": endpoints.delete_config,
         "model": endpoints.delete_model,
     }
+    # AWS refuses to delete what is being created; it is looked at again in 15 minutes
+    busy = {name for name in stale["endpoint"] if endpoints.describe(name).status == "Creating"}
     swept = []
     for kind, names in stale.items():
         for name in filter(REHEARSAL_NAME.fullmatch, names):
-            delete[kind](name)
-            swept.append(f"{kind} {name}")
+            if name not in busy:
+                delete[kind](name)
+                swept.append(f"{kind} {name}")
     return swept
+
+
+def sweep_copies(at: datetime) -> list[str]:
+    """Delete copies of artifacts that outlived their rehearsal."""
+    bucket = settings().approved_bucket
+    old = list(objects.older_than(bucket, "rehearsal/", at - REHEARSAL_STALE))
+    for key in old:
+        objects.delete(bucket, key)
+    return [f"copy {key}" for key in old]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from modeldrop.aws import cleanup, endpoints, golden, objects
+from modeldrop.artifact.golden import lacks_cpu_kernel
+from modeldrop.aws import cleanup, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
-from modeldrop.errors import ParkedError, Problem, RehearsalRejectedError
-from modeldrop.observability import entry
+from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
+from modeldrop.observability import entry, logger
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.rehearsal import next_step, rehearsal_name, wait_seconds
+from modeldrop.release.rehearsal import Answers, next_step, rehearsal_name, wait_seconds
 from modeldrop.release.reports import approved_key, rehearsal_key
-from modeldrop.rollout.plan import plan_from_json
+from modeldrop.rollout.plan import is_gpu, plan_from_json
 from modeldrop.rollout.requests import rehearsal_requests
 from modeldrop.settings import settings
+
+MAX_LINES_SHOWN = 4
 
 
 @entry
@@ -25,24 +29,43 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {done, wait_seconds, approve}; called until it is done. RehearsalRejectedError when the model failed."""
     table, at = ReleaseTable(settings().release_table), now()
     record = table.require(event["endpoint"], event["release"])
-    name = rehearsal_name(record.release)
-    seen = endpoints.describe(name)
-    age = age_seconds(table, record, at)
     approve = policy_from_json(record.policy).gates.approval != "none"
+    age = age_seconds(table, record, at)
+    facts = record.artifact.get("rehearsal") or step(record, age)
+    if not facts:
+        return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
+    # noted first: a second try of this function must find the answers, not an endpoint that is gone
+    table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
+    refuse(record, facts)
+    return {"done": True, "wait_seconds": 0, "approve": approve}
+
+
+def step(record: ReleaseRecord, age: float) -> dict[str, Any]:
+    """Take the rehearsal's next step; what it found once it is over, and nothing before."""
+    name, plan = rehearsal_name(record.release), plan_from_json(record.plan)
+    seen = endpoints.describe(name)
+    refuse_aborted(record, seen)
+    answers = None
     match next_step(seen, age):
         case "create":
             create(record, name)
         case "probe":
-            found = golden.first_wrong_answer(name, golden.stored(record))
+            answers = golden.ask(name, golden.stored(record))
             cleanup.end_rehearsal(record)
-            refuse(found)
-            return {"done": True, "wait_seconds": 0, "approve": approve}
         case "give_up":
-            cleanup.end_rehearsal(record)
-            give_up(seen, age)
+            answers = start_failure(record, seen, age, gpu=is_gpu(plan.instance_type))
         case "wait":
             pass
-    return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
+    return {"place": plan.rehearsal_instance_type, **asdict(answers)} if answers else {}
+
+
+def start_failure(record: ReleaseRecord, seen: EndpointView, age: float, *, gpu: bool) -> Answers:
+    """Refuse a model that did not come into service, unless it is only that it needs the GPU it was made for."""
+    tail = logs.container_tail(rehearsal_name(record.release))
+    cleanup.end_rehearsal(record)
+    if not (gpu and lacks_cpu_kernel(tail.encode())):
+        give_up(seen, age, tail)
+    return Answers(0, 0, problem="the model did not even load", gpu_only=True)
 
 
 def age_seconds(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> float:
@@ -64,17 +87,32 @@ def create(record: ReleaseRecord, name: str) -> None:
     endpoints.create(requests.endpoint)
 
 
-def refuse(found: str | None) -> None:
-    """Reject a model that answered a golden request wrongly."""
-    if found:
+def refuse(record: ReleaseRecord, facts: dict[str, Any]) -> None:
+    """Reject a model that answered a golden request wrongly.
+
+    What a CPU has no kernel for may well run on the GPU it was made for: that is told, and nothing more.
+    """
+    found = facts["problem"]
+    if found and not (facts["gpu_only"] and is_gpu(record.plan["instance_type"])):
         fix = "Ask the model the same request where it was trained; if the new answer is right, renew golden.jsonl."
         raise RehearsalRejectedError([Problem("GOLDEN_ANSWER", found, where="golden.jsonl", fix=fix)])
+    if found:
+        logger.warning("not rehearsed on a CPU", extra={"release": record.release, "why": found})
 
 
-def give_up(seen: EndpointView, age: float) -> None:
+def refuse_aborted(record: ReleaseRecord, seen: EndpointView) -> None:
+    """End an aborted release, once its throw-away endpoint can be deleted."""
+    if record.abort_requested_by and seen.status != "Creating":
+        cleanup.end_rehearsal(record)
+        raise AbortedError(f"aborted by {record.abort_requested_by} during the rehearsal; no user met the model")
+
+
+def give_up(seen: EndpointView, age: float, tail: str) -> None:
     """Say why there was no rehearsal: no capacity parks the release, anything else is the model's own failure."""
     why = seen.failure_reason or f"status {seen.status} after {age:.0f} s"
     if seen.lacks_capacity:
         raise ParkedError(f"no capacity for the rehearsal: {why}")
-    fix = "Look at the container's log in /aws/sagemaker/Endpoints; the model was never shown to users."
+    last = " | ".join(line for line in tail.splitlines()[-MAX_LINES_SHOWN:] if line.strip())[:600]
+    said = f"its log ends with: {last}; " if last else ""
+    fix = f"Look at the container's log in /aws/sagemaker/Endpoints: {said}the model was never shown to users."
     raise RehearsalRejectedError([Problem("REHEARSAL_START", f"the model did not come into service: {why}", fix=fix)])

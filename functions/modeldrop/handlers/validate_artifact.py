@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 from modeldrop.artifact.inspect import inspect_artifact
 from modeldrop.artifact.language import BREAKING_ALLOWED, Live, signatures_of
 from modeldrop.artifact.report import MAX_REPORT_BYTES, ArtifactReport, report_to_json
-from modeldrop.aws import golden, objects
+from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
+from modeldrop.aws import golden, objects, signatures
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.observability import entry
@@ -28,8 +29,9 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table.update(record.endpoint, record.release, phase="validating")
     policy = read_policy(record, settings())
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
-    report = inspect(record, policy, live_model(record, table))
-    store(record, report, table)
+    signed = signatures.signed_model(record, policy.signature, table)
+    report = inspect(record, policy, live_model(record, table), signed)
+    store(record, report, table, signed)
     report.require_good()
     if record.restores:
         require_restored(record, table.get(record.endpoint, record.restores), report.sha256)
@@ -39,14 +41,15 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     return {"sha256": report.sha256}
 
 
-def inspect(record: ReleaseRecord, policy: Policy, live: Live | None) -> ArtifactReport:
+def inspect(record: ReleaseRecord, policy: Policy, live: Live | None, signed: SignedModel | None) -> ArtifactReport:
     """Stream the pinned version through the checks."""
+    digests = FileDigests()
 
     def pinned() -> BinaryIO:
         return objects.open_version(record.bucket, record.key, record.version_id)
 
     with pinned() as body:
-        return inspect_artifact(
+        report = inspect_artifact(
             body,
             allow_code=policy.artifact.code == "allow",
             max_size_bytes=policy.artifact.max_size_bytes,
@@ -54,7 +57,10 @@ def inspect(record: ReleaseRecord, policy: Policy, live: Live | None) -> Artifac
             live=live,
             allow_breaking=policy.artifact.breaking == "allow",
             instance_type=policy.endpoint.instance_type,
+            each_file=digests.begin if signed else None,
         )
+    # the digests of an archive that was refused half way say nothing
+    return with_signature(report, signed, digests.hex()) if signed and not report.refusals else report
 
 
 def live_model(record: ReleaseRecord, table: ReleaseTable) -> Live | None:
@@ -68,7 +74,7 @@ def live_model(record: ReleaseRecord, table: ReleaseTable) -> Live | None:
     return Live(release, signatures_of(objects.read_bounded(settings().approved_bucket, key, MAX_REPORT_BYTES)))
 
 
-def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable) -> None:
+def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, signed: SignedModel | None) -> None:
     """Keep the whole report beside the release, and its facts in the record."""
     whole = report_to_json(report)
     key = report_key(record, "artifact.json")
@@ -84,6 +90,8 @@ def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable) ->
         "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code == BREAKING_ALLOWED][:20],
         "warnings": [one.what for one in report.warnings if one.code != BREAKING_ALLOWED][:20],
     }
+    if signed and not report.refusals:
+        facts["signature"] = {"digest": signed.digest, "files": len(signed.files)}
     table.update(record.endpoint, record.release, artifact=facts)
 
 

@@ -23,7 +23,15 @@ def conflicts(policy: Policy) -> list[Problem]:
         *_instance_type(endpoint),
         *_canary(policy),
         *_time(policy),
+        *_signature(policy),
     ]
+
+
+def _signature(policy: Policy) -> Iterator[Problem]:
+    if policy.signature.required and not policy.signature.key:
+        what = "signature.required is true, and no signature.key says whose signature"
+        fix = "Name the public key: key: ssm:/modeldrop/signing-key."
+        yield Problem("POLICY_CONFLICT", what, "signature.key", fix)
 
 
 def _autoscaling(endpoint: EndpointPolicy) -> Iterator[Problem]:

@@ -111,6 +111,15 @@ class GatesPolicy:
 
 
 @dataclass(frozen=True)
+class SignaturePolicy:
+    """Whether the artifact must be signed, where the public key is ("ssm:/..." or "kms:..."), and may it be older."""
+
+    required: bool = False
+    key: str = ""
+    older: Literal["refuse", "allow"] = "refuse"
+
+
+@dataclass(frozen=True)
 class Policy:
     """A whole `rollout.yaml`, resolved. strategy_chosen: the user named the strategy, it is not the default."""
 
@@ -127,3 +136,4 @@ class Policy:
     gates: GatesPolicy
     retain: int
     strategy_chosen: bool = False
+    signature: SignaturePolicy = field(default_factory=SignaturePolicy)

@@ -21,6 +21,7 @@ from modeldrop.policy.model import (
     LinearPolicy,
     Policy,
     RollingPolicy,
+    SignaturePolicy,
     SloPolicy,
 )
 from modeldrop.policy.schema import JsonSchema, defaults, schema
@@ -200,6 +201,7 @@ def _resolve(given: Mapping[str, Any], instance_type: str, instance_count: int) 
         gates=GatesPolicy(**full["gates"]),
         retain=full["retain"],
         strategy_chosen="strategy" in given,
+        signature=SignaturePolicy(**full["signature"]),
     )
 
 

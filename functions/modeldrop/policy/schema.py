@@ -19,6 +19,11 @@ JsonSchema = dict[str, Any]
 INSTANCE_TYPE = r"^ml\.[a-z][a-z0-9-]{1,15}\.(medium|large|xlarge|[1-9][0-9]{0,2}xlarge|metal)$"
 # CreateEndpointConfig MetricsConfig.MetricPublishFrequencyInSeconds
 METRIC_PERIODS = ("10s", "30s", "60s", "120s", "180s", "240s", "300s")
+# SSM parameter names have 15 levels and 1,011 characters at most, KMS key ARNs 2,048 (PutParameter, GetPublicKey)
+SIGNATURE_KEY = (
+    r"^$|^ssm:/modeldrop/[a-zA-Z0-9_.-]{1,200}(/[a-zA-Z0-9_.-]{1,200}){0,3}$"
+    r"|^kms:(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:)?(key/|alias/)?[a-zA-Z0-9/_-]{1,250}$"
+)
 MAX_ENVIRONMENT_ENTRIES = 100
 MAX_ENVIRONMENT_BYTES_EACH = 1024
 MAX_ENVIRONMENT_BYTES = 32 * 1024
@@ -333,6 +338,32 @@ def _artifact_and_gates() -> dict[str, JsonSchema]:
     }
 
 
+def _signature() -> JsonSchema:
+    fields: dict[str, JsonSchema] = {
+        "required": {
+            "type": "boolean",
+            "title": "Required",
+            "description": "Refuse an artifact without a model-signing bundle (model.tar.gz.sig) that the key made.",
+            "default": False,
+            "x-allowed": "true or false",
+        },
+        "key": {
+            "type": "string",
+            "title": "Public key",
+            "description": "Where the signer's public key is: an SSM parameter (PEM text) below /modeldrop/, or a KMS "
+            "key for which the stack's SignatureKeyArn parameter gives the right.",
+            "pattern": SIGNATURE_KEY,
+            "default": "",
+            "examples": ["ssm:/modeldrop/signing-key", "kms:alias/model-signing"],
+            "x-allowed": "ssm:/modeldrop/NAME, kms:KEY_ID, kms:alias/NAME or kms:KEY_ARN",
+        },
+        "older": _words(
+            "Whether a signed model may come back that was dropped before the live one.", ("refuse", "allow"), "refuse"
+        ),
+    }
+    return _section("Cryptographic artifact signature.", fields, title="Artifact signature")
+
+
 def schema() -> JsonSchema:
     """The whole schema, a fresh dict at each call."""
     act = ("promote", "rollback")
@@ -351,11 +382,7 @@ def schema() -> JsonSchema:
         "on_blind": _words("What to do when there was no usable data on green.", act, "rollback"),
         "quality": _not_built("Prediction drift.", {}, {"output": {"type": "string"}, "every": {"type": "string"}}),
         **_artifact_and_gates(),
-        "signature": _not_built(
-            "Cryptographic artifact signature.",
-            {"required": False},
-            {"required": {"type": "boolean"}, "key": {"type": "string"}},
-        ),
+        "signature": _signature(),
         "retain": _whole("Good releases kept for rollback.", 1, 100, title="Retain", default=3),
     }
     return {

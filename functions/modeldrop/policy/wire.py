@@ -17,6 +17,7 @@ from modeldrop.policy.model import (
     LinearPolicy,
     Policy,
     RollingPolicy,
+    SignaturePolicy,
     SloPolicy,
 )
 
@@ -57,6 +58,8 @@ def policy_from_json(document: Mapping[str, Any]) -> Policy:
             "judge": judge_policy_from_json(document["judge"]),
             "artifact": ArtifactPolicy(**document["artifact"]),
             "gates": GatesPolicy(**document["gates"]),
+            # a record of before signatures has none
+            "signature": SignaturePolicy(**document.get("signature", {})),
         }
     )
 

@@ -57,6 +57,7 @@ class ReleaseRecord:
     order: str = ""
     policy_version_id: str = ""
     restores: str = ""
+    signature_version_id: str = ""
     admitted_at: str = ""
     fence: int = 0
     phase: Phase = "waiting"

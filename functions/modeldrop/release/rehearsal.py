@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from modeldrop.release.observe import EndpointView
 
 # a throw-away endpoint that is not in service by then is given up (CreateEndpoint usually takes 3 to 8 minutes)
 MAX_SECONDS = 1_800
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the throw-away endpoint answered, with times as the caller saw them.
+
+    cold_ms: the first request ever; warm_ms: the median of the others; None where there was none. problem: what was
+    wrong with an answer, or empty. gpu_only: it is that an operation has no kernel on a CPU.
+    """
+
+    asked: int
+    known: int
+    cold_ms: float | None = None
+    warm_ms: float | None = None
+    problem: str = ""
+    gpu_only: bool = False
+
+
+def rehearsal_line(facts: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """Say in one line what the rehearsal showed, or that the policy wanted none; empty where it did not come so far."""
+    if not plan:
+        return ""
+    if plan.get("rehearsal_instance_type") == "off":
+        return "none: gates.rehearsal is off in rollout.yaml, the model ran nowhere before users met it"
+    if not facts:
+        return ""
+    where = f"on {facts['place']}{f' ({note})' if (note := plan.get('rehearsal_note')) else ''}"
+    if facts["problem"]:
+        told = "an operation runs on GPU only, so no answer was compared: " if facts["gpu_only"] else ""
+        return f"{where}: {told}{facts['problem']}"
+    if not facts["asked"]:
+        return f"{where}: the model loads; there are no golden requests, so no answer was asked for"
+    times = [f"{name} {facts[key]:.0f} ms" for name, key in (("cold", "cold_ms"), ("warm", "warm_ms")) if facts[key]]
+    return f"{where}: {facts['asked']} of {facts['known']} golden requests asked, all answered; {', '.join(times)}"
+
 
 Step = Literal["create", "wait", "probe", "give_up"]
 

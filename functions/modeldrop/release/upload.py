@@ -74,6 +74,11 @@ def policy_key(endpoint: str) -> str:
     return f"{endpoint}/{POLICY_NAME}"
 
 
+def signature_key(artifact_key: str) -> str:
+    """Return the key of the artifact's signature, which lies beside it."""
+    return f"{artifact_key}.sig"
+
+
 def release_id(upload: Upload, endpoint: str) -> str:
     """Return the id of the release, at most 62 characters and the same for a duplicate event (DESIGN 4.3)."""
     stamp = upload.modified.astimezone(UTC).strftime("%Y%m%d%H%M%S")

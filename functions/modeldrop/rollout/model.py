@@ -58,6 +58,8 @@ class PlanInputs:
     live: LiveState | None = None
     traffic: Traffic = field(default_factory=Traffic)
     quota: int | None = None
+    archive_bytes: int = 0
+    unpacked_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class RolloutPlan:
     notes: tuple[str, ...]
     blue_error_rate: float | None = None
     blue_slow_rate: float | None = None
+    rehearsal_note: str = ""
     clump: int = 1
 
 

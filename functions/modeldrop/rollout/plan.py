@@ -19,6 +19,7 @@ from modeldrop.rollout.model import (
     plan_from_json,
     plan_to_json,
 )
+from modeldrop.rollout.rehearsing import rehearsal_place
 
 __all__ = [
     "LiveState",
@@ -68,6 +69,7 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
     gpu = is_gpu(policy.endpoint.instance_type)
     slow_ms = policy.judge.slow_ms if policy.judge.slow_ms is not None else traffic.p95_ms
     scaling = policy.endpoint.autoscaling
+    place, why_there = rehearsal_place(policy.gates.rehearsal, inputs.archive_bytes, inputs.unpacked_bytes)
     return RolloutPlan(
         endpoint=inputs.endpoint,
         release=inputs.release,
@@ -77,7 +79,7 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         role_arn=stack.endpoint_role_arn,
         rehearsal_image=stack.image_cpu,
         rehearsal_role_arn=stack.rehearsal_role_arn,
-        rehearsal_instance_type=policy.gates.rehearsal,
+        rehearsal_instance_type=place,
         environment=dict(policy.endpoint.environment),
         instance_type=policy.endpoint.instance_type,
         instance_count=count,
@@ -110,7 +112,12 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         scaling_min=scaling.min if scaling else None,
         scaling_max=scaling.max if scaling else None,
         scaling_target_per_minute=scaling.invocations_per_instance_per_minute if scaling else None,
-        notes=tuple(_notes(inputs, policy, count, canary_instances, slow_ms)),
+        notes=(
+            *_notes(inputs, policy, count, canary_instances, slow_ms),
+            *([f"rehearsal on {place} {why_there}"] if why_there else []),
+            *(["not rehearsed: gates.rehearsal is off"] if place == "off" else []),
+        ),
+        rehearsal_note=why_there,
         blue_error_rate=traffic.errors / traffic.requests if traffic.requests >= MIN_RATE_REQUESTS else None,
         # slow is what 5% of blue exceeded, where it is taken from blue itself
         blue_slow_rate=0.05 if policy.judge.slow_ms is None and slow_ms is not None else None,

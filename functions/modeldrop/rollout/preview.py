@@ -100,8 +100,9 @@ def _times(plan: RolloutPlan, policy: JudgePolicy, metric: MetricName, rps: floa
     expected = max(1, plan.bake // period)
     margin = min(policy.margin, 1 + policy.max_excess / blue) if blue else policy.margin
     floor = policy.floor_errors if metric == "errors" else policy.floor_slow
-    both = plan.slow_ms is not None and not policy.observe
-    bar = -math.log(policy.alpha) + (math.log(2) if both else 0.0)
+    measured: tuple[MetricName, ...] = ("errors",) if plan.slow_ms is None else ("errors", "slow")
+    acting = [name for name in measured if name not in policy.observe]
+    bar = -math.log(policy.alpha) - (math.log(process.bet_share(metric, acting)) if metric in acting else 0.0)
     times = []
     for number in sorted({math.ceil(bins * part / MAX_TIMES) for part in range(1, MAX_TIMES + 1)} if bins > 0 else ()):
         requests = rps * period * number

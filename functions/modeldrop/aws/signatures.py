@@ -1,0 +1,38 @@
+"""The signature of a release's artifact: its pinned bundle, verified, and held against the releases before."""
+
+from __future__ import annotations
+
+from modeldrop.artifact.signature import MAX_BUNDLE_BYTES, SignedModel, refusal, verify_bundle
+from modeldrop.aws import objects
+from modeldrop.aws.keys import public_key
+from modeldrop.aws.releases import ReleaseTable
+from modeldrop.policy.model import SignaturePolicy
+from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.replay import replayed
+from modeldrop.release.upload import signature_key
+
+ALL = 1_000_000
+
+
+def signed_model(record: ReleaseRecord, policy: SignaturePolicy, table: ReleaseTable) -> SignedModel | None:
+    """Return what the policy's key vouches for, None where no signature is asked for; ArtifactRejectedError else."""
+    if not policy.required:
+        return None
+    key = signature_key(record.key)
+    if not record.signature_version_id:
+        raise refusal("SIGNATURE_MISSING", "it was not there when the artifact arrived; upload it first", key)
+    bundle = objects.read_bounded(record.bucket, key, MAX_BUNDLE_BYTES, record.signature_version_id)
+    signed = verify_bundle(bundle, public_key(policy.key))
+    if policy.older == "refuse":
+        refuse_replay(record, signed, table)
+    return signed
+
+
+def refuse_replay(record: ReleaseRecord, signed: SignedModel, table: ReleaseTable) -> None:
+    """Refuse a signed model that was dropped here before the live one."""
+    live = table.live(record.endpoint)["live"]
+    serving = table.get(record.endpoint, live) if live else None
+    earlier = replayed(signed.digest, serving, table.recent(record.endpoint, ALL)) if serving else None
+    if earlier:
+        what = f"{earlier.release} had this model already, and {live} is live since"
+        raise refusal("SIGNATURE_REPLAYED", what, record.key)

@@ -32,7 +32,7 @@ $(UV):
 
 setup: .venv/.ready  ## uv, .venv and every locked package
 
-demo: setup      ## the main job on this machine: four drops, one roll back, one refusal
+demo: setup      ## the main job on this machine: five drops, one roll back, two refusals
 	@$(BIN)/modeldrop local demo $(DEMO_ARGS)
 
 test: setup lint  ## every gate and every test

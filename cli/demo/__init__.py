@@ -1,1 +1,1 @@
-"""The demo: four drops on a local cloud of its own, with users on the endpoint all the time."""
+"""The demo: five drops on a local cloud of its own, with users on the endpoint all the time."""

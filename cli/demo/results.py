@@ -12,7 +12,13 @@ from cli.demo.traffic import Seen
 from cli.looking import why
 from modeldrop.release.record import ReleaseRecord
 
-EXPECTED = {"release-1": "created", "release-2": "promoted", "release-3": "rolled_back", "release-4": "rejected"}
+EXPECTED = {
+    "release-1": "created",
+    "release-2": "promoted",
+    "release-3": "rolled_back",
+    "release-4": "rejected",
+    "release-5": "rejected",
+}
 # shifts and rollbacks must not be felt: 25 requests a second leave no such hole unless nobody answers
 LONGEST_SILENCE_SECONDS = 3.0
 # InvokeEndpoint, ModelError: the container answered, and its answer was an error

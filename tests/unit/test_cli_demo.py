@@ -34,7 +34,7 @@ def test_a_story_as_expected_has_no_problems() -> None:
 
 def test_another_outcome_is_a_problem() -> None:
     story = a_story()
-    wrong = (*story.drops[:2], a_drop("release-3", 300.0, outcome="promoted"), story.drops[3])
+    wrong = (*story.drops[:2], a_drop("release-3", 300.0, outcome="promoted"), *story.drops[3:])
     assert replace(story, drops=wrong).problems() == ["release-3 is promoted, expected rolled_back: because"]
 
 

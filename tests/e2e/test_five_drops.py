@@ -1,4 +1,4 @@
-"""The user's path: sam build, sam deploy, four models dropped under traffic, on one local cloud with short bakes."""
+"""The user's path: sam build, sam deploy, five models dropped under traffic, on one local cloud with short bakes."""
 
 import json
 import os
@@ -81,13 +81,20 @@ def test_a_hostile_archive_is_refused_by_name_before_anything_is_made(story: Sto
     assert refused.record.plan == {}
 
 
+def test_a_model_that_speaks_another_language_is_refused_with_the_difference(story: Story) -> None:
+    refused = drop(story, "release-5")
+    assert refused.record.outcome == "rejected"
+    said = [f"{one['code']} {one['what']}" for one in refused.record.problems]
+    assert any("SERVING_BREAKING" in one and "input text" in one and "gone" in one for one in said), said
+
+
 def test_each_release_is_told_by_exactly_one_outcome_message(story: Story) -> None:
-    words = ("CREATED", "PROMOTED", "ROLLED BACK", "REJECTED")
+    words = ("CREATED", "PROMOTED", "ROLLED BACK", "REJECTED", "REJECTED")
     told = [next((word for word in words if word in subject), None) for subject in story.messages]
     assert [word for word in told if word] == list(words)
 
 
 def test_the_commands_tell_the_same_as_the_releases(story: Story) -> None:
-    assert [one["outcome"] for one in ASKED["history"]] == ["rejected", "rolled_back", "promoted", "created"]
+    assert [one["outcome"] for one in ASKED["history"]] == ["rejected", "rejected", "rolled_back", "promoted", "created"]
     assert ASKED["status"][0]["live"] == drop(story, "release-2").release
     assert ASKED["status"][0]["sagemaker_status"] == "InService"

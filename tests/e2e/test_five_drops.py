@@ -95,6 +95,12 @@ def test_each_release_is_told_by_exactly_one_outcome_message(story: Story) -> No
 
 
 def test_the_commands_tell_the_same_as_the_releases(story: Story) -> None:
-    assert [one["outcome"] for one in ASKED["history"]] == ["rejected", "rejected", "rolled_back", "promoted", "created"]
+    assert [one["outcome"] for one in ASKED["history"]] == [
+        "rejected",
+        "rejected",
+        "rolled_back",
+        "promoted",
+        "created",
+    ]
     assert ASKED["status"][0]["live"] == drop(story, "release-2").release
     assert ASKED["status"][0]["sagemaker_status"] == "InService"

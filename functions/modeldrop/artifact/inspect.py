@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -89,21 +90,19 @@ def inspect_artifact(
     """Read the artifact once, forward only, and report everything found.
 
     stream: anything with read(n), such as an S3 body; what it raises is passed on. allow_code: policy artifact.code.
-    max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes so far.
+    max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes used.
     A hostile or broken artifact is a report with refusals, never an exception.
     """
     findings, contents, answers = Findings(), _Contents(), _Answers()
     source = GzipReader(stream, findings, max_size_bytes, progress)
     archive = TarReader(source, findings)
-    try:
+    with closing(source), suppress(FatalFindingError):  # the findings hold the reason
         for member in archive.members():
             contents.take(member, findings)
         findings.add("GZIP_OK", f"{source.members} gzip member{'s' * (source.members > 1)}")
         if not findings.has("TAR_"):
             findings.add("TAR_OK", f"{archive.entries} entries")
             answers = _check_contents(contents, findings, allow_code)
-    except FatalFindingError:
-        pass  # the findings hold the reason
     model = contents.model
     return ArtifactReport(
         checks=findings.checks(),

@@ -42,6 +42,12 @@ class Member:
         self._left -= len(found)
         return found
 
+    def view_some(self, at_most: int) -> memoryview:
+        """The same without a copy: up to a megabyte, which lives as long as the view does."""
+        found = self._source.view_some(min(at_most, self._left)) if self._left else memoryview(b"")
+        self._left -= len(found)
+        return found
+
     def read(self, at_most: int) -> bytes:
         """`at_most` bytes, fewer only at the end."""
         found = self._source.read(min(at_most, self._left))
@@ -227,7 +233,7 @@ class TarReader:
         """Read over what is left of a member and its padding."""
         left = content.left + _padded(content.size) - content.size
         while left:
-            piece = self._source.read_some(left)
+            piece = self._source.view_some(left)
             if not piece:
                 what = f"the archive ends {left:,} bytes before the end of a member"
                 raise self._findings.fatal("TAR_TRUNCATED", what, content.path)

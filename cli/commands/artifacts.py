@@ -118,11 +118,13 @@ def default_policy() -> Policy:
 
 
 def _inspect(path: Path, *, allow_code: bool) -> ArtifactReport:
+    from cli.reading import reading
     from modeldrop.artifact.inspect import inspect_artifact
     from modeldrop.policy.model import ArtifactPolicy
 
-    with path.open("rb") as stream:
-        return inspect_artifact(stream, allow_code=allow_code, max_size_bytes=ArtifactPolicy().max_size_bytes)
+    limit = ArtifactPolicy().max_size_bytes
+    with path.open("rb") as stream, reading(path) as progress:
+        return inspect_artifact(stream, allow_code=allow_code, max_size_bytes=limit, progress=progress)
 
 
 def _print_report(path: Path, report: ArtifactReport) -> None:

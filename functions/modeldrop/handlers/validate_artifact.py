@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from modeldrop.artifact.inspect import inspect_artifact
+from modeldrop.artifact.progress import ProgressReporter
 from modeldrop.artifact.report import ArtifactReport, report_to_json
 from modeldrop.aws import golden, objects
+from modeldrop.aws.failures import is_transient
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.observability import entry
@@ -25,7 +28,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table.update(record.endpoint, record.release, phase="validating")
     policy = read_policy(record, settings())
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
-    report = inspect(record, policy)
+    report = inspect(record, policy, table)
     store(record, report, table)
     report.require_good()
     if report.golden:
@@ -34,13 +37,23 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     return {"sha256": report.sha256}
 
 
-def inspect(record: ReleaseRecord, policy: Policy) -> ArtifactReport:
-    """Stream the pinned version through the checks."""
+def inspect(record: ReleaseRecord, policy: Policy, table: ReleaseTable) -> ArtifactReport:
+    """Stream the pinned version through the checks; the record tells now and then how far it is."""
+    began = time.monotonic()
+
+    def tell(progress: dict[str, Any]) -> None:
+        try:
+            table.update(record.endpoint, record.release, artifact={"progress": progress})
+        except Exception as error:  # a throttled write is not worth the reading done so far
+            if not is_transient(error):
+                raise
+
     with objects.open_version(record.bucket, record.key, record.version_id) as body:
         return inspect_artifact(
             body,
             allow_code=policy.artifact.code == "allow",
             max_size_bytes=policy.artifact.max_size_bytes,
+            progress=ProgressReporter(record.size_bytes, lambda: time.monotonic() - began, tell),
         )
 
 

@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: help setup demo test lint unit build images lock format clean
+.PHONY: help setup demo test lint unit fuzz build images lock format clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -55,11 +55,18 @@ images: setup    ## write the table of serving images again, from the SDK's own 
 	@$(UV) venv --quiet --clear --python 3.13 $(IMAGES) && $(UV) pip sync --quiet --python $(IMAGES)/bin/python --require-hashes requirements/images.txt
 	@$(IMAGES)/bin/python -m scripts.make_image_table
 
+FUZZ := .tools/fuzz
+fuzz: $(UV)      ## ten minutes of coverage-guided fuzzing of the readers (FUZZ_SECONDS=600)
+	@test -x $(FUZZ)/bin/python || $(UV) venv --quiet --python 3.13 $(FUZZ)
+	@$(UV) pip sync --quiet --python $(FUZZ)/bin/python --require-hashes requirements/fuzz.txt
+	@PYTHONPATH=functions:. $(FUZZ)/bin/python -m tests.fuzz.run
+
 LOCK := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 --no-annotate --no-header
 lock: $(UV)      ## compile the requirement files again (no index host is written)
 	@cat functions/requirements.in requirements/dev.in | grep -v '^-r' | $(LOCK) - | grep -oE '^[a-zA-Z0-9._-]+==[^ ]+' > .tools/constraints.txt
 	@$(LOCK) --constraints .tools/constraints.txt functions/requirements.in -o functions/requirements.txt
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) --constraints .tools/constraints.txt requirements/fuzz.in -o requirements/fuzz.txt
 	@$(LOCK) requirements/images.in -o requirements/images.txt
 
 clean:           ## remove what set-up and builds made

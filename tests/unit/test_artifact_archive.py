@@ -119,6 +119,9 @@ def test_another_compression_is_named() -> None:
         (header("1/x", size=10_000), "TAR_TRUNCATED"),
         (bytes(512) + entry("1/hidden", b"x"), "TAR_TRAILING"),
         (with_checksum(header("1/x")[:124] + b"9" * 12 + header("1/x")[136:]), "TAR_HEADER"),
+        # these two were found by fuzzing: tarfile stops at the first, and reads `0000/1/x` from the second
+        (with_checksum(header("1/x")[:108] + b"\3\0\0\0\0\0\0\0" + header("1/x")[116:]), "TAR_HEADER"),
+        (with_checksum(header("1/x")[:257] + b"ustar  \0" + bytes(80) + b"0000" + bytes(163)), "TAR_HEADER"),
         (with_checksum(header("1/x")[:257] + b"other\0" + header("1/x")[263:]), "TAR_HEADER"),
     ],
 )

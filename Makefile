@@ -9,9 +9,6 @@ export SAM_CLI_TELEMETRY := 0
 export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-# one worker for each slow suite: they mostly wait
-PARALLEL := --numprocesses 4 --dist loadgroup
-
 .PHONY: help setup demo test lint unit build images signing bench-judge fuzz lock format clean
 
 help:            ## list the targets
@@ -36,7 +33,7 @@ demo: setup      ## the main job on this machine: five drops, one roll back, two
 	@$(BIN)/modeldrop local demo $(DEMO_ARGS)
 
 test: setup lint  ## every gate and every test
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup      ## ruff, mypy, cfn-lint, statelint
 	@$(BIN)/ruff format --check --quiet .
@@ -68,11 +65,18 @@ signing: setup   ## the real model-signing, for `modeldrop package --sign`
 	@$(UV) venv --quiet --clear --python 3.13 $(SIGNING) && $(UV) pip sync --quiet --python $(SIGNING)/bin/python --require-hashes requirements/signing.txt
 	@echo "modeldrop: put it on your path: export PATH=$(CURDIR)/$(SIGNING)/bin:\$$PATH"
 
+FUZZ := .tools/fuzz
+fuzz: $(UV)      ## ten minutes of coverage-guided fuzzing of the readers (FUZZ_SECONDS=600)
+	@test -x $(FUZZ)/bin/python || $(UV) venv --quiet --python 3.13 $(FUZZ)
+	@$(UV) pip sync --quiet --python $(FUZZ)/bin/python --require-hashes requirements/fuzz.txt
+	@PYTHONPATH=functions:. $(FUZZ)/bin/python -m tests.fuzz.run
+
 LOCK := $(UV) pip compile --quiet --generate-hashes --python-version 3.13 --python-platform x86_64-manylinux_2_28 --no-annotate --no-header
 lock: $(UV)      ## compile the requirement files again (no index host is written)
 	@cat functions/requirements.in requirements/dev.in | grep -v '^-r' | $(LOCK) - | grep -oE '^[a-zA-Z0-9._-]+==[^ ]+' > .tools/constraints.txt
 	@$(LOCK) --constraints .tools/constraints.txt functions/requirements.in -o functions/requirements.txt
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) --constraints .tools/constraints.txt requirements/fuzz.in -o requirements/fuzz.txt
 	@$(LOCK) requirements/images.in -o requirements/images.txt
 	@$(LOCK) requirements/bench.in -o requirements/bench.txt
 	@$(LOCK) requirements/signing.in -o requirements/signing.txt

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cli.account import Stack
+from modeldrop.artifact.progress import progress_text
 from modeldrop.release.record import ReleaseRecord
 
 NAMESPACE, VARIANT = "AWS/SageMaker", "AllTraffic"
@@ -69,6 +70,17 @@ def why(record: ReleaseRecord) -> str:
         return record.problems[0].get("what", "")
     short = "" if record.headline.endswith("...") else record.headline.partition(": ")[2]
     return short or (record.reasons[0] if record.reasons else "")
+
+
+def state(record: ReleaseRecord) -> str:
+    """Return a release's outcome, or its phase with how far it is where that is known."""
+    return progress(record) or record.outcome or record.phase
+
+
+def progress(record: ReleaseRecord) -> str | None:
+    """Return `validating, 1.2 of 2.0 GB, ...` while an artifact is read; None where nothing is known."""
+    read = record.artifact.get("progress") if record.phase == "validating" and not record.outcome else None
+    return f"{record.phase}, {progress_text(read)}" if read else None
 
 
 def look(stack: Stack, record: ReleaseRecord, began: datetime) -> Look:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from cli.console import OUTCOME_COLOURS, clean, console
-from cli.looking import FleetLook, Look
+from cli.looking import FleetLook, Look, state
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,14 +48,14 @@ class PlainScreen:
 
     def show(self, look: Look) -> None:
         """Print the look, unless nothing changed and the last line is young."""
-        now, state = time.monotonic(), (look.record.release, look.record.phase)
-        if state == self._shown and now - self._printed < PLAIN_EVERY_SECONDS:
+        now, shown = time.monotonic(), (look.record.release, look.record.phase)
+        if shown == self._shown and now - self._printed < PLAIN_EVERY_SECONDS:
             return
-        self._shown, self._printed = state, now
+        self._shown, self._printed = shown, now
         pairs = (("green", look.green), ("blue", look.blue))
         parts = [f"{look.share:.0%} on green"] if look.share else []
         parts += [f"{name} {fleet_line(fleet)}" for name, fleet in pairs if fleet and fleet.requests is not None]
-        self.note(f"{look.record.phase:<12} {look.status:<10} {'; '.join(parts)}".rstrip())
+        self.note(f"{state(look.record):<12} {look.status:<10} {'; '.join(parts)}".rstrip())
 
     def note(self, text: str, style: str = "") -> None:
         """Print lines, in one piece: others may print at the same time."""
@@ -126,7 +126,7 @@ def panel(look: Look, seconds: float) -> RenderableType:
     record = look.record
     title = Text.assemble(
         (f" {record.endpoint} ", "bold"),
-        (f"{record.outcome or record.phase} ", OUTCOME_COLOURS.get(record.outcome or "", "cyan")),
+        (f"{state(record)} ", OUTCOME_COLOURS.get(record.outcome or "", "cyan")),
         (f"({look.status}) {seconds:.0f} s ", "dim"),
     )
     return Panel(Group(_bar(look.share), table), title=title, title_align="left", box=box.ROUNDED)

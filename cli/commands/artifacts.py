@@ -131,14 +131,16 @@ def default_policy() -> Policy:
 
 
 def _inspect(path: Path, allow_code: bool, live: Live | None = None, instance_type: str = "") -> ArtifactReport:
+    from cli.reading import reading
     from modeldrop.artifact.inspect import inspect_artifact
     from modeldrop.policy.model import ArtifactPolicy
 
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, reading(path) as progress:
         return inspect_artifact(
             stream,
             allow_code=allow_code,
             max_size_bytes=ArtifactPolicy().max_size_bytes,
+            progress=progress,
             again=lambda: path.open("rb"),
             live=live,
             instance_type=instance_type,

@@ -82,7 +82,7 @@ def status(
     Example: modeldrop status sentiment --json
     """
     from cli.account import find_stack
-    from cli.looking import endpoint_status
+    from cli.looking import endpoint_status, progress
 
     found = find_stack(stack)
     table = found.releases()
@@ -100,6 +100,7 @@ def status(
                 "previous": live["previous"],
                 "newest": newest.release if newest else None,
                 "newest_state": (newest.outcome or newest.phase) if newest else None,
+                "newest_progress": progress(newest) if newest else None,
             }
         )
     if as_json:
@@ -107,6 +108,8 @@ def status(
     elif not rows:
         say(f"nothing was dropped yet on stack {stack}. Next: modeldrop drop model.tar.gz ENDPOINT")
     else:
+        for row in rows:
+            row["newest_state"] = row["newest_progress"] or row["newest_state"]
         names = ("endpoint", "sagemaker_status", "live", "newest", "newest_state")
         print_table(
             ("endpoint", "SageMaker", "live", "newest release", "is"), [[_cell(row[n]) for n in names] for row in rows]

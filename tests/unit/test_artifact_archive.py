@@ -48,11 +48,19 @@ def test_a_cut_stream_is_never_read_as_whole(data: st.DataObject) -> None:
 
 def test_a_header_with_every_optional_field_is_read() -> None:
     flags = 0x02 | 0x04 | 0x08 | 0x10
-    start = b"\x1f\x8b\x08" + bytes([flags]) + bytes(6) + b"\3\0abc" + b"name\0" + b"comment\0" + b"\0\0"
+    start = b"\x1f\x8b\x08" + bytes([flags]) + bytes(6) + b"\3\0abc" + b"name\0" + b"comment\0"
+    start += (zlib.crc32(start) & 0xFFFF).to_bytes(2, "little")
     deflated = zlib.compressobj(wbits=-15)
     body = deflated.compress(GOOD) + deflated.flush()
     trailer = zlib.crc32(GOOD).to_bytes(4, "little") + len(GOOD).to_bytes(4, "little")
     assert refusals(start + body + trailer) == set()
+
+
+def test_a_wrong_checksum_of_a_header_is_refused() -> None:
+    start = b"\x1f\x8b\x08\x02" + bytes(6)
+    right = (zlib.crc32(start) & 0xFFFF).to_bytes(2, "little")
+    assert refusals(start + right + good_artifact()[10:]) == set()
+    assert refusals(start + b"\0\0" + good_artifact()[10:]) == {"GZIP_HEADER"}
 
 
 def test_a_name_without_end_is_refused() -> None:
@@ -111,6 +119,9 @@ def test_another_compression_is_named() -> None:
         (header("1/x", size=10_000), "TAR_TRUNCATED"),
         (bytes(512) + entry("1/hidden", b"x"), "TAR_TRAILING"),
         (with_checksum(header("1/x")[:124] + b"9" * 12 + header("1/x")[136:]), "TAR_HEADER"),
+        # these two were found by fuzzing: tarfile stops at the first, and reads `0000/1/x` from the second
+        (with_checksum(header("1/x")[:108] + b"\3\0\0\0\0\0\0\0" + header("1/x")[116:]), "TAR_HEADER"),
+        (with_checksum(header("1/x")[:257] + b"ustar  \0" + bytes(80) + b"0000" + bytes(163)), "TAR_HEADER"),
         (with_checksum(header("1/x")[:257] + b"other\0" + header("1/x")[263:]), "TAR_HEADER"),
     ],
 )

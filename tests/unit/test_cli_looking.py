@@ -1,12 +1,13 @@
 """Looks and screens: shares from what was counted, unknown shown as unknown."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from cli.looking import FleetLook, Look
+from cli.looking import FleetLook, Look, progress, state
 from cli.screen import PlainScreen, fleet_line, panel
 from modeldrop.release.record import ReleaseRecord
 
@@ -47,3 +48,11 @@ def test_a_plain_screen_prints_a_phase_once_until_it_changes(capsys: pytest.Capt
         screen.show(a_look(FleetLook("g"), FleetLook("b"), phase))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines] == ["canary", "shifting"]
+
+
+def test_a_release_that_is_read_tells_how_far_it_is() -> None:
+    read = {"progress": {"read_bytes": 500_000_000, "size_bytes": 2_000_000_000, "seconds": 2.0}}
+    record = replace(a_look(FleetLook("g"), phase="validating").record, artifact=read)
+    assert state(record) == "validating, 0.5 of 2.0 GB, 250 MB/s, 6 s left"
+    assert progress(replace(record, phase="planning")) is None
+    assert state(replace(record, outcome="failed")) == "failed"

@@ -18,7 +18,7 @@ import pytest
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.rehearsal import rehearsal_name
 from modeldrop.release.reports import rehearsal_key
-from tests.workflow.conftest import ROOT, Stack
+from tests.workflow.stack import ROOT, Stack
 
 POLICY = """
 endpoint: {{instance_type: ml.c5.large, instance_count: 1, metrics_every: 10s}}

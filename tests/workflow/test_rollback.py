@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.workflow.conftest import Stack
-from tests.workflow.test_steering import Models, policy
+from tests.workflow.stack import Stack
+from tests.workflow.stack import Models
+from tests.workflow.stories import policy
 
 
 def test_an_earlier_release_comes_back_as_a_new_one(stack: Stack, models: Models, tmp_path: Path) -> None:

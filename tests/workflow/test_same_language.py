@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from modeldrop.release.record import ReleaseRecord
-from tests.workflow.conftest import ROOT, Stack
+from tests.workflow.stack import ROOT, Stack
 
 # nobody sends requests here, so silence must not decide
 POLICY = """

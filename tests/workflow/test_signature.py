@@ -12,7 +12,7 @@ from ecdsa import VerifyingKey
 from modeldrop.release.record import ReleaseRecord
 from tests.unit.artifact_builders import good_members, tar_gz
 from tests.unit.test_artifact_signature import a_bundle, a_key, a_statement, public
-from tests.workflow.conftest import Stack
+from tests.workflow.stack import Stack
 
 POLICY = """
 endpoint: {{instance_type: ml.c5.large, instance_count: 1}}

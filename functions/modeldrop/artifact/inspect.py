@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -138,7 +139,7 @@ def inspect_artifact(
     """Read the artifact once, forward only, and report everything found.
 
     stream: anything with read(n), such as an S3 body; what it raises is passed on. allow_code: policy artifact.code.
-    max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes so far.
+    max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes used.
     again: opens the same bytes once more, for archives with tensors before their index. live: the release to compare
     serving signatures with. allow_breaking: policy artifact.breaking. instance_type: what it must fit on, "" for any.
     each_file: given a file's path, returns who takes its bytes.
@@ -148,28 +149,29 @@ def inspect_artifact(
     given = _Input(stream)
     source = GzipReader(given, findings, max_size_bytes, progress)  # type: ignore[arg-type]  # it only reads
     archive = TarReader(source, findings)
-    try:
-        for member in archive.members():
-            member.tap = each_file(member.path) if each_file and member.is_file else None
-            contents.take(member, findings)
-        findings.add("GZIP_OK", f"{source.members} gzip member{'s' * (source.members > 1)}")
-        if not findings.has("TAR_"):
-            findings.add("TAR_OK", f"{archive.entries} entries")
-            answers = _check_contents(contents, findings, allow_code)
-            if not findings.has(""):
-                _check_tensors(contents, again, max_size_bytes, source.sha256, findings)
-            if contents.model is not None and live is not None:
-                check_language(live, contents.model.signatures, findings, allow_breaking=allow_breaking)
-            if contents.model is not None and instance_type:
-                sizes = answers.variable_bytes, contents.model.constant_bytes
-                check_fit(Need(*sizes, source.size_bytes, source.uncompressed_bytes), instance_type, findings)
-    except FatalFindingError:
-        pass  # the findings hold the reason
-    except Exception as error:
-        if given.failed:
-            raise
-        # a defect of ours: what could not be checked is refused, never served, and never a crash of the release
-        findings.add("INTERNAL_UNREADABLE", f"{type(error).__name__}: {shown(str(error))}")
+    with closing(source):
+        try:
+            for member in archive.members():
+                member.tap = each_file(member.path) if each_file and member.is_file else None
+                contents.take(member, findings)
+            findings.add("GZIP_OK", f"{source.members} gzip member{'s' * (source.members > 1)}")
+            if not findings.has("TAR_"):
+                findings.add("TAR_OK", f"{archive.entries} entries")
+                answers = _check_contents(contents, findings, allow_code)
+                if not findings.has(""):
+                    _check_tensors(contents, again, max_size_bytes, source.sha256, findings)
+                if contents.model is not None and live is not None:
+                    check_language(live, contents.model.signatures, findings, allow_breaking=allow_breaking)
+                if contents.model is not None and instance_type:
+                    sizes = answers.variable_bytes, contents.model.constant_bytes
+                    check_fit(Need(*sizes, source.size_bytes, source.uncompressed_bytes), instance_type, findings)
+        except FatalFindingError:
+            pass  # the findings hold the reason
+        except Exception as error:
+            if given.failed:
+                raise
+            # a defect of ours: what could not be checked is refused, never served, and never a crash of the release
+            findings.add("INTERNAL_UNREADABLE", f"{type(error).__name__}: {shown(str(error))}")
     model = contents.model
     return ArtifactReport(
         checks=findings.checks(),

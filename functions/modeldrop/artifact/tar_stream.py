@@ -24,6 +24,15 @@ EIGHT_GIB = 8 * 1024**3  # from here on the octal size field is too small, and p
 _LINKS = {b"1": "hard link", b"2": "symbolic link", b"K": "link with a long name"}
 _DEVICES = {b"3": "character device", b"4": "block device", b"6": "named pipe"}
 _FILES = (b"0", b"\0", b"7")
+# what a header holds as numbers beside size and checksum; 0xFF begins a negative one, such as a time before 1970
+_NUMBERS = {
+    "mode": slice(100, 108),
+    "owner": slice(108, 116),
+    "group": slice(116, 124),
+    "time": slice(136, 148),
+    "major device number": slice(329, 337),
+    "minor device number": slice(337, 345),
+}
 
 
 class Member:
@@ -42,6 +51,12 @@ class Member:
         """Between 1 and `at_most` bytes; empty at the end. The archive's own end is noticed by the reader."""
         found = self._source.read_some(min(at_most, self._left)) if self._left else b""
         return self._took(found)
+
+    def view_some(self, at_most: int) -> memoryview:
+        """The same without a copy: up to a megabyte, which lives as long as the view does."""
+        found = self._source.view_some(min(at_most, self._left)) if self._left else memoryview(b"")
+        self._left -= len(found)
+        return found
 
     def read(self, at_most: int) -> bytes:
         """`at_most` bytes, fewer only at the end."""
@@ -125,6 +140,12 @@ class TarReader:
             raise self._findings.fatal("TAR_HEADER", f"wrong checksum in the header after {self.entries} entries")
         if header[257:263] not in (b"ustar\0", b"ustar ", bytes(6)):
             raise self._findings.fatal("TAR_HEADER", f"unknown kind of tar {header[257:265]!r}")
+        if header[257:263] != b"ustar\0" and header[345:500].strip(b"\0"):
+            what = "an old header has bytes where a newer one has the start of the name: readers see different names"
+            raise self._findings.fatal("TAR_HEADER", what)
+        for name, field in _NUMBERS.items():  # other readers stop at such a header, or guess
+            if _number(header[field]) is None and header[field.start] != 0xFF:
+                raise self._findings.fatal("TAR_HEADER", f"the {name} is not a number: {header[field]!r}")
 
     def _finish(self) -> None:
         second = self._source.read(BLOCK)
@@ -233,7 +254,8 @@ class TarReader:
         """Read over what is left of a member and its padding."""
         left = content.left + _padded(content.size) - content.size
         while left:
-            piece = content.read_some(left) if content.left else self._source.read_some(left)
+            tapped = content.left and content.tap
+            piece = content.read_some(left) if tapped else self._source.view_some(left)
             if not piece:
                 what = f"the archive ends {left:,} bytes before the end of a member"
                 raise self._findings.fatal("TAR_TRUNCATED", what, content.path)

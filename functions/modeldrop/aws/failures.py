@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
 TRANSIENT_CODES = frozenset(
@@ -27,7 +27,7 @@ def message(error: ClientError) -> str:
 
 def is_transient(error: BaseException) -> bool:
     """Say whether the same call may succeed later: throttled, timed out, or AWS's own failure."""
-    if isinstance(error, AwsConnectionError | HTTPClientError):
+    if isinstance(error, AwsConnectionError | HTTPClientError | IncompleteReadError):
         return True
     if not isinstance(error, ClientError):
         return False

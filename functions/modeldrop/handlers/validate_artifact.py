@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, BinaryIO
 
 from modeldrop.artifact.inspect import inspect_artifact
 from modeldrop.artifact.language import BREAKING_ALLOWED, Live, signatures_of
+from modeldrop.artifact.progress import ProgressReporter
 from modeldrop.artifact.report import MAX_REPORT_BYTES, ArtifactReport, report_to_json
 from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
 from modeldrop.aws import golden, objects, signatures
+from modeldrop.aws.failures import is_transient
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.observability import entry
@@ -30,7 +34,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     policy = read_policy(record, settings())
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
     signed = signatures.signed_model(record, policy.signature, table)
-    report = inspect(record, policy, live_model(record, table), signed)
+    report = inspect(record, policy, live_model(record, table), signed, progress(record, table))
     store(record, report, table, signed)
     report.require_good()
     if record.restores:
@@ -41,7 +45,27 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     return {"sha256": report.sha256}
 
 
-def inspect(record: ReleaseRecord, policy: Policy, live: Live | None, signed: SignedModel | None) -> ArtifactReport:
+def progress(record: ReleaseRecord, table: ReleaseTable) -> Callable[[int], None]:
+    """Return what tells the record now and then how far the reading is."""
+    began = time.monotonic()
+
+    def tell(progress: dict[str, Any]) -> None:
+        try:
+            table.update(record.endpoint, record.release, artifact={"progress": progress})
+        except Exception as error:  # a throttled write is not worth the reading done so far
+            if not is_transient(error):
+                raise
+
+    return ProgressReporter(record.size_bytes, lambda: time.monotonic() - began, tell)
+
+
+def inspect(
+    record: ReleaseRecord,
+    policy: Policy,
+    live: Live | None,
+    signed: SignedModel | None,
+    progress: Callable[[int], None],
+) -> ArtifactReport:
     """Stream the pinned version through the checks."""
     digests = FileDigests()
 
@@ -57,6 +81,7 @@ def inspect(record: ReleaseRecord, policy: Policy, live: Live | None, signed: Si
             live=live,
             allow_breaking=policy.artifact.breaking == "allow",
             instance_type=policy.endpoint.instance_type,
+            progress=progress,
             each_file=digests.begin if signed else None,
         )
     # the digests of an archive that was refused half way say nothing

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.workflow.stack import Stack
-from tests.workflow.stack import Models
+from tests.workflow.stack import Models, Stack
 from tests.workflow.stories import policy
 
 

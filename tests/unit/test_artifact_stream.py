@@ -156,7 +156,7 @@ def test_a_flipped_byte_is_refused_or_changes_nothing(at: int, flip: int) -> Non
     report = inspect(bytes(flipped))
     if report.refusals:
         return
-    assert at < 10  # time, level and system in the gzip header say nothing of the content
+    # time, level and system in the gzip header and the bits that pad the last deflate byte say nothing of the content
     assert gzip.decompress(flipped) == gzip.decompress(GOOD)
     assert report.serving_signatures == REPORT.serving_signatures
 

@@ -1,0 +1,11 @@
+"""Hypothesis tries the same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True)
+settings.register_profile("explore")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))

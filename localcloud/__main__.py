@@ -16,7 +16,9 @@ DEFAULT_PORT = 4566
 
 def up(port: int) -> int:
     """Start, print what to paste, and serve until Ctrl-C, SIGTERM or `down`."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT by name too: a shell's background job inherits it ignored, and Python then leaves it so
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
     began = time.monotonic()
     try:
         with LocalCloud.start(port) as cloud:

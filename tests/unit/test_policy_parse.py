@@ -158,8 +158,6 @@ def test_an_unknown_field_gets_a_guess(text: str, guess: str) -> None:
     [
         "strategy: weighted",
         "strategy: shadow",
-        "quality: {output: label}",
-        "quality: {every: 10%}",
     ],
 )
 def test_what_is_planned_is_refused_as_not_built_yet(text: str) -> None:

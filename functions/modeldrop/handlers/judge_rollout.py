@@ -14,7 +14,7 @@ from modeldrop.judge.bins import Bin
 from modeldrop.judge.judge import Verdict, verdict_to_json
 from modeldrop.judge.terms import Terms, judge_by
 from modeldrop.observability import entry
-from modeldrop.policy.model import MetricName, Policy
+from modeldrop.policy.model import Policy, RateName
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
 from modeldrop.release.record import ReleaseRecord
@@ -101,9 +101,9 @@ def terms_of(plan: RolloutPlan, policy: Policy, canary_started: datetime) -> Ter
     )
 
 
-def blue_rates(plan: RolloutPlan) -> dict[MetricName, float]:
+def blue_rates(plan: RolloutPlan) -> dict[RateName, float]:
     """Return blue's rates in the hour before the release, where they are known."""
-    rates: dict[MetricName, float | None] = {"errors": plan.blue_error_rate, "slow": plan.blue_slow_rate}
+    rates: dict[RateName, float | None] = {"errors": plan.blue_error_rate, "slow": plan.blue_slow_rate}
     return {metric: rate for metric, rate in rates.items() if rate is not None}
 
 

@@ -6,15 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol
 
 from modeldrop.judge import process
+from modeldrop.judge.answers import AnswerBin, DriftTerms
 from modeldrop.judge.bins import Bin
+from modeldrop.judge.drift import RULED_OUT_TOLERANCES, drift_course
 from modeldrop.judge.interval import ratio_interval
 from modeldrop.judge.process import Tally
-from modeldrop.judge.tallies import measured, oddities, tallies_of, usable_bins
+from modeldrop.judge.tallies import lost_answers, measured, oddities, tallies_of, usable_bins
 from modeldrop.judge.verdict import MetricVerdict, Verdict, VerdictOutcome, odds, verdict_from_json, verdict_to_json
 from modeldrop.judge.words import describe, headline
-from modeldrop.policy.model import JudgePolicy, MetricName
+from modeldrop.policy.model import JudgePolicy, MetricName, RateName
 
 __all__ = ["MetricVerdict", "Verdict", "judge", "odds", "verdict_from_json", "verdict_to_json"]
 
@@ -27,9 +31,9 @@ LN10 = math.log(10)
 
 @dataclass(frozen=True)
 class _Case:
-    """Everything one metric is judged with, and its usable bins in order."""
+    """Everything one rate is judged with, and its usable bins in order."""
 
-    metric: MetricName
+    metric: RateName
     acting: bool
     margin: float
     floor: float
@@ -39,12 +43,64 @@ class _Case:
     tallies: tuple[tuple[datetime, Tally], ...]
 
 
+class _Course(Protocol):
+    """How the evidence of one metric went, by the end of the bin, in natural logarithms."""
+
+    @property
+    def metric(self) -> MetricName: ...
+    @property
+    def acting(self) -> bool: ...
+    @property
+    def evidence(self) -> Mapping[datetime, float]: ...
+    def result(self, until: datetime | None, alpha: float) -> MetricVerdict:
+        """Return what the metric says at the end of the bins, or as it was at the bin that decided."""
+
+
 @dataclass(frozen=True)
-class _Course:
-    """How one metric's gains went, by the end of the bin: against blue and against the floor, natural logarithms."""
+class _RateCourse:
+    """The course of a rate. gains: against blue and against the floor; the lesser is the evidence."""
 
     case: _Case
     gains: Mapping[datetime, tuple[float, float]]
+
+    @property
+    def metric(self) -> MetricName:
+        return self.case.metric
+
+    @property
+    def acting(self) -> bool:
+        return self.case.acting
+
+    @cached_property
+    def evidence(self) -> Mapping[datetime, float]:
+        return {end: min(both) for end, both in self.gains.items()}
+
+    def result(self, until: datetime | None, alpha: float) -> MetricVerdict:
+        case = self.case
+        tallies = [tally for end, tally in case.tallies if until is None or end <= until]
+        ratio, floor = self.gains[case.tallies[len(tallies) - 1][0]] if tallies else (0.0, 0.0)
+        green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
+        blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
+        low, high = ratio_interval(tallies, alpha, case.clump)
+        return MetricVerdict(
+            metric=case.metric,
+            observed_only=not case.acting,
+            green_bad=green_bad,
+            green_requests=green,
+            blue_bad=blue_bad,
+            blue_requests=blue,
+            green_rate=green_bad / green if green else None,
+            blue_rate=blue_bad / blue if blue else None,
+            ratio=(green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
+            margin=case.margin,
+            log10_evidence=min(ratio, floor) / LN10,
+            log10_ratio=ratio / LN10,
+            log10_floor=floor / LN10,
+            safe=_cleared(case, tallies, alpha),
+            bins=len(tallies),
+            ratio_low=low,
+            ratio_high=high,
+        )
 
 
 @dataclass(frozen=True)
@@ -72,9 +128,11 @@ def judge(
     clump: int = 1,
     green_share: float | None = None,
     expected_bins: int = EXPECTED_BINS,
-    metrics: Sequence[MetricName] | None = None,
-    blue_rates: Mapping[MetricName, float] | None = None,
+    metrics: Sequence[RateName] | None = None,
+    blue_rates: Mapping[RateName, float] | None = None,
     error_ceiling: float | None = None,
+    answers: Sequence[AnswerBin] = (),
+    drift: DriftTerms | None = None,
 ) -> Verdict:
     """Judge green by every bin so far, as if one had looked after each.
 
@@ -82,10 +140,11 @@ def judge(
     together (judge.clump, or clump.clump_size of blue's last hour). green_share: the share of requests that green
     should have, for noticing blindness; None, 0 or 1: not known. expected_bins: bins of the bake, the same at each
     look. metrics: what is measured, the same at each look; None: errors, and slow where any bin has it. blue_rates:
-    rates of the hour before, which cap the margin. error_ceiling: green's SLO as a rate.
+    rates of the hour before, which cap the margin. error_ceiling: green's SLO as a rate. drift: what captured answers
+    are judged with, the same at each look; None: they are not.
     """
     usable, skipped, warnings = usable_bins(bins, canary_started)
-    courses = []
+    courses: list[_Course] = []
     for name in measured(usable) if metrics is None else metrics:
         late = timedelta(seconds=policy.warm_up_seconds if name == "slow" else 0)
         case = _Case(
@@ -100,11 +159,17 @@ def judge(
         )
         courses.append(_course(case))
         warnings += oddities(usable, name)
-    path = _together([one for one in courses if one.case.acting], usable)
+    if drift is not None:
+        acts = "drift" not in policy.observe
+        courses.append(
+            drift_course(answers, drift, canary_started=canary_started, expected_bins=expected_bins, acting=acts)
+        )
+        warnings += lost_answers(answers)
+    path = _together([one for one in courses if one.acting], usable)
     crossed = _crossing(path, policy.alpha)
     facts = _Facts(
         # what made it bad is told as it was then: what came after the decision did not make it
-        results=tuple(_result(one, crossed, policy.alpha) for one in courses),
+        results=tuple(one.result(crossed, policy.alpha) for one in courses),
         crossed=crossed,
         after=None if crossed is None else round((crossed - canary_started).total_seconds()),
         evidence=dict(path)[crossed] if crossed is not None else path[-1][1] if path else 0.0,
@@ -137,7 +202,7 @@ def _margin(policy: JudgePolicy, blue_rate: float | None) -> float:
     return min(policy.margin, 1 + policy.max_excess / blue_rate)
 
 
-def _course(case: _Case) -> _Course:
+def _course(case: _Case) -> _RateCourse:
     tallies = [tally for _, tally in case.tallies]
     ratio = process.with_late_starts(
         [process.ratio_steps(tally, case.margin, case.clump) for tally in tallies], case.expected_bins
@@ -148,36 +213,7 @@ def _course(case: _Case) -> _Course:
             [process.floor_steps(tally, case.floor, case.clump) for tally in tallies], case.expected_bins
         )
     both = {end: (one, other) for (end, _), one, other in zip(case.tallies, ratio, floor, strict=True)}
-    return _Course(case, both)
-
-
-def _result(course: _Course, until: datetime | None, alpha: float) -> MetricVerdict:
-    """Return what the metric says at the end of the bins, or as it was at the bin that decided."""
-    case = course.case
-    tallies = [tally for end, tally in case.tallies if until is None or end <= until]
-    ratio, floor = course.gains[case.tallies[len(tallies) - 1][0]] if tallies else (0.0, 0.0)
-    green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
-    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
-    low, high = ratio_interval(tallies, alpha, case.clump)
-    return MetricVerdict(
-        metric=case.metric,
-        observed_only=not case.acting,
-        green_bad=green_bad,
-        green_requests=green,
-        blue_bad=blue_bad,
-        blue_requests=blue,
-        green_rate=green_bad / green if green else None,
-        blue_rate=blue_bad / blue if blue else None,
-        ratio=(green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
-        margin=case.margin,
-        log10_evidence=min(ratio, floor) / LN10,
-        log10_ratio=ratio / LN10,
-        log10_floor=floor / LN10,
-        safe=_cleared(case, tallies, alpha),
-        bins=len(tallies),
-        ratio_low=low,
-        ratio_high=high,
-    )
+    return _RateCourse(case, both)
 
 
 def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
@@ -197,14 +233,11 @@ def _together(courses: Sequence[_Course], bins: Sequence[Bin]) -> list[tuple[dat
     A metric that has no bin yet is worth what was put in, 1: weights are fixed beforehand, not by what was seen.
     """
     latest = [0.0 for _ in courses]
-    names = [course.case.metric for course in courses]
+    names = [course.metric for course in courses]
     path = []
-    for one in bins:
-        latest = [
-            min(course.gains[one.end]) if one.end in course.gains else value
-            for course, value in zip(courses, latest, strict=True)
-        ]
-        path.append((one.end, process.weighted_mean(names, latest) if latest else 0.0))
+    for end in sorted({one.end for one in bins}.union(*(course.evidence for course in courses))):
+        latest = [course.evidence.get(end, value) for course, value in zip(courses, latest, strict=True)]
+        path.append((end, process.weighted_mean(names, latest) if latest else 0.0))
     return path
 
 
@@ -242,5 +275,9 @@ def _outcome(facts: _Facts) -> tuple[VerdictOutcome, tuple[str, ...]]:
     if green < facts.min_green:
         return "inconclusive", (f"green had {green} requests, and {facts.min_green} are needed", *told)
     if all(one.safe for one in acting):
-        return "safe", (f"green is shown to be under 3x blue, or under its SLO, on {green} requests", *told)
+        shown = f"green is shown to be under 3x blue, or under its SLO, on {green} requests"
+        drift = next((one for one in acting if one.metric == "drift"), None)
+        if drift is not None and drift.tolerance is not None:
+            shown += f", and to give no answer more often by {RULED_OUT_TOLERANCES * drift.tolerance:.0%} of all"
+        return "safe", (shown, *told)
     return "inconclusive", (f"nothing sure on {green} requests, evidence {found} (a roll back needs {needed})", *told)

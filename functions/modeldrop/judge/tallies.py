@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import assert_never
 
+from modeldrop.judge.answers import AnswerBin
 from modeldrop.judge.bins import Bin, Counts
 from modeldrop.judge.process import Tally
-from modeldrop.policy.model import MetricName
+from modeldrop.policy.model import RateName
 
-METRICS: tuple[MetricName, ...] = ("errors", "slow")
+METRICS: tuple[RateName, ...] = ("errors", "slow")
 # more requests in one period than any endpoint answers; sums of them still are exact
 MOST_REQUESTS = 10**12
 
@@ -37,13 +38,13 @@ def usable_bins(bins: Sequence[Bin], canary_started: datetime) -> tuple[list[Bin
     return usable, len(bins) - len(usable), warnings
 
 
-def measured(bins: Sequence[Bin]) -> tuple[MetricName, ...]:
+def measured(bins: Sequence[Bin]) -> tuple[RateName, ...]:
     """Return the metrics that any bin has."""
     fleets = [fleet for one in bins for fleet in (one.blue, one.green) if fleet is not None]
     return METRICS if any(fleet.slow is not None for fleet in fleets) else ("errors",)
 
 
-def oddities(bins: Sequence[Bin], metric: MetricName) -> list[str]:
+def oddities(bins: Sequence[Bin], metric: RateName) -> list[str]:
     """Say what was cut or left out of one metric's counts."""
     odd = missing = 0
     for one in bins:
@@ -61,7 +62,17 @@ def oddities(bins: Sequence[Bin], metric: MetricName) -> list[str]:
     return warnings
 
 
-def tallies_of(bins: Sequence[Bin], metric: MetricName, since: datetime) -> tuple[tuple[datetime, Tally], ...]:
+def lost_answers(bins: Sequence[AnswerBin]) -> list[str]:
+    """Say where one fleet's answers were captured and the other's were not: what is not seen is not healthy."""
+    warnings = []
+    for fleet, other in (("green", "blue"), ("blue", "green")):
+        lost = sum(not getattr(one, fleet) and bool(getattr(one, other)) for one in bins if not one.shift)
+        if lost:
+            warnings.append(f"no answers of {fleet} were captured in {lost} periods in which {other} had some")
+    return warnings
+
+
+def tallies_of(bins: Sequence[Bin], metric: RateName, since: datetime) -> tuple[tuple[datetime, Tally], ...]:
     """Return what each bin says of the metric: a silent blue compares nothing, but green may still pass the floor."""
     found = []
     for one in bins:
@@ -79,7 +90,7 @@ def tallies_of(bins: Sequence[Bin], metric: MetricName, since: datetime) -> tupl
     return tuple(found)
 
 
-def _bad(counts: Counts, metric: MetricName) -> int | None:
+def _bad(counts: Counts, metric: RateName) -> int | None:
     match metric:
         case "errors":
             found: int | None = counts.errors

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from modeldrop.judge.answers import AnswerBin, DriftTerms, answer_line, drift_terms_from_json, drift_terms_to_json
 from modeldrop.judge.bins import Bin, BinFormatError, bin_to_json
 from modeldrop.judge.judge import EXPECTED_BINS, judge
 from modeldrop.judge.verdict import Verdict
-from modeldrop.policy.model import JudgePolicy, MetricName, Policy
+from modeldrop.policy.model import JudgePolicy, MetricName, Policy, RateName
 from modeldrop.policy.wire import judge_policy_from_json
 
 
@@ -27,9 +28,10 @@ class Terms:
     clump: int = 1
     green_share: float | None = None
     expected_bins: int = EXPECTED_BINS
-    metrics: tuple[MetricName, ...] | None = None
-    blue_rates: Mapping[MetricName, float] = field(default_factory=dict)
+    metrics: tuple[RateName, ...] | None = None
+    blue_rates: Mapping[RateName, float] = field(default_factory=dict)
     error_ceiling: float | None = None
+    drift: DriftTerms | None = None
 
     def under(self, policy: Policy) -> Terms:
         """The same rollout judged by another policy: what was measured or done stays, what the policy says is new."""
@@ -38,11 +40,12 @@ class Terms:
             policy=policy.judge,
             clump=policy.judge.clump or self.clump,
             error_ceiling=policy.slo.error_rate,
+            drift=self.drift and replace(self.drift, tolerance=policy.quality.tolerance),
         )
 
 
-def judge_by(terms: Terms, bins: Sequence[Bin]) -> Verdict:
-    """Judge bins by their terms."""
+def judge_by(terms: Terms, bins: Sequence[Bin], answers: Sequence[AnswerBin] = ()) -> Verdict:
+    """Judge bins and captured answers by their terms."""
     return judge(
         bins,
         terms.policy,
@@ -53,6 +56,8 @@ def judge_by(terms: Terms, bins: Sequence[Bin]) -> Verdict:
         metrics=terms.metrics,
         blue_rates=terms.blue_rates,
         error_ceiling=terms.error_ceiling,
+        answers=answers,
+        drift=terms.drift,
     )
 
 
@@ -81,6 +86,7 @@ def terms_to_json(terms: Terms) -> dict[str, Any]:
         "canary_started": terms.canary_started.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "metrics": None if terms.metrics is None else list(terms.metrics),
         "blue_rates": dict(terms.blue_rates),
+        "drift": terms.drift and drift_terms_to_json(terms.drift),
     }
 
 
@@ -98,6 +104,7 @@ def terms_from_json(data: Any) -> Terms:
                 "canary_started": datetime.fromisoformat(data["canary_started"]),
                 "metrics": None if metrics is None else tuple(metrics),
                 "blue_rates": {name: float(rate) for name, rate in data["blue_rates"].items()},
+                "drift": drift_terms_from_json(data["drift"]) if data.get("drift") else None,
             }
         )
         if terms.canary_started.tzinfo is None or terms.expected_bins < 1:
@@ -107,11 +114,11 @@ def terms_from_json(data: Any) -> Terms:
     return terms
 
 
-def write_bins(bins: Sequence[Bin], terms: Terms) -> str:
-    """Return bins.jsonl: a bin a line, and in the first one also the terms, so that it stays a line a period."""
+def write_bins(bins: Sequence[Bin], terms: Terms, answers: Sequence[AnswerBin] = ()) -> str:
+    """Return bins.jsonl: a bin a line, in the first one also the terms, then a line a period of captured answers."""
     lines = [bin_to_json(one) for one in bins]
     lines[0] |= {"terms": terms_to_json(terms)}
-    return "".join(json.dumps(line) + "\n" for line in lines)
+    return "".join(f"{line}\n" for line in (*map(json.dumps, lines), *map(answer_line, answers)))
 
 
 def read_terms(lines: Sequence[str]) -> Terms | None:

@@ -26,6 +26,9 @@ class MetricVerdict:
     the lesser of log10_ratio (worse than blue) and log10_floor (above the floor). safe: 3x blue is ruled out, or
     green is under its SLO. observed_only: shown, not acted on. ratio_low, ratio_high: with probability 1 - alpha the
     true ratio of rates, while it stays the same, lies between them at every look at once; None: no upper limit.
+    Of drift, bad events are answers of the class `answer`, the one that tells most; log10_evidence is the mean over all
+    classes, log10_ratio and log10_floor are this class's alone, and in place of margin (1) and floor stands tolerance:
+    by how much of all answers the class may be more frequent.
     """
 
     metric: MetricName
@@ -45,6 +48,8 @@ class MetricVerdict:
     bins: int
     ratio_low: float = 0.0
     ratio_high: float | None = None
+    answer: str = ""
+    tolerance: float | None = None
 
     @property
     def evidence(self) -> str:
@@ -164,6 +169,8 @@ def _metric_to_json(one: MetricVerdict) -> dict[str, Any]:
         "log10_floor": _finite(one.log10_floor),
         "safe": one.safe,
         "bins": one.bins,
+        "answer": one.answer,
+        "tolerance": one.tolerance,
     }
 
 

@@ -7,6 +7,8 @@ from modeldrop.judge.verdict import MetricVerdict
 
 def headline(one: MetricVerdict) -> str:
     """Say the effect in a few words: `errors 9x blue`."""
+    if one.metric == "drift":
+        return f'answer "{one.answer}" on {percent(one.green_rate)} of green, on {percent(one.blue_rate)} of blue'
     noun = "errors" if one.metric == "errors" else "slow requests"
     if one.ratio is None:
         return f"{noun} on {percent(one.green_rate)} of green, none on blue"
@@ -15,6 +17,11 @@ def headline(one: MetricVerdict) -> str:
 
 def describe(one: MetricVerdict) -> str:
     """Say a metric's counts: `green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%)`."""
+    if one.metric == "drift":
+        return (
+            f'green answered "{one.answer}" {one.green_bad} times of {one.green_requests} ({percent(one.green_rate)}), '
+            f"blue {one.blue_bad} of {one.blue_requests} ({percent(one.blue_rate)})"
+        )
     noun = "errors" if one.metric == "errors" else "slow"
     return (
         f"green {one.green_bad} {noun} of {one.green_requests} requests ({percent(one.green_rate)}), "

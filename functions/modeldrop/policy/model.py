@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Strategy = Literal["canary", "linear", "rolling", "all_at_once"]
-MetricName = Literal["errors", "slow"]
+# what CloudWatch counts, and what is counted in captured answers
+RateName = Literal["errors", "slow"]
+MetricName = Literal["errors", "slow", "drift"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,21 @@ class JudgePolicy:
 
 
 @dataclass(frozen=True)
+class QualityPolicy:
+    """Whether green's answers are compared with blue's: the output that is looked at (empty: off) and how.
+
+    every: the fraction of requests whose answers SageMaker captures. tolerance: by how much a class of answers may be
+    more frequent on green, as a fraction of all answers. lag_seconds: when a period's answers are taken as complete;
+    None: see rollout.timing.
+    """
+
+    output: str = ""
+    every: float = 0.1
+    tolerance: float = 0.1
+    lag_seconds: int | None = None
+
+
+@dataclass(frozen=True)
 class ArtifactPolicy:
     """What an artifact may contain."""
 
@@ -137,3 +154,4 @@ class Policy:
     retain: int
     strategy_chosen: bool = False
     signature: SignaturePolicy = field(default_factory=SignaturePolicy)
+    quality: QualityPolicy = field(default_factory=QualityPolicy)

@@ -20,6 +20,7 @@ from modeldrop.policy.model import (
     JudgePolicy,
     LinearPolicy,
     Policy,
+    QualityPolicy,
     RollingPolicy,
     SignaturePolicy,
     SloPolicy,
@@ -85,8 +86,7 @@ def _problems_of(error: Any, document: Document) -> Iterator[Problem]:
 
 
 def _is_not_built(error: Any) -> bool:
-    planned = error.schema.get("x-not-built", ())
-    return error.validator == "x-not-built" or (isinstance(error.instance, str) and error.instance in planned)
+    return isinstance(error.instance, str) and error.instance in error.schema.get("x-not-built", ())
 
 
 def _unknown_field(path: Path, known: list[str], document: Document) -> Problem:
@@ -136,10 +136,6 @@ def _validator() -> Any:
         if isinstance(value, str) and not _in_range(rule, value):
             yield ValidationError("out of range")
 
-    def not_built(_: Any, planned: Any, value: Any, section: Any) -> Iterator[ValidationError]:
-        if planned == "*" and isinstance(value, dict) and value != section["default"]:
-            yield ValidationError("not built yet")
-
     def pattern(_: Any, expression: str, value: Any, __: Any) -> Iterator[ValidationError]:
         # Python's $ also matches before a last line feed, which neither editors nor AWS take
         if isinstance(value, str) and (value.endswith("\n") or not re.search(expression, value)):
@@ -149,7 +145,7 @@ def _validator() -> Any:
         return isinstance(value, int) and not isinstance(value, bool)  # JSON Schema would take 2.0 as an integer
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", whole)
-    keywords = {"x-quantity": quantity, "x-not-built": not_built, "pattern": pattern}
+    keywords = {"x-quantity": quantity, "pattern": pattern}
     extend: Any = validators.extend  # the stubs leave its types out
     return extend(Draft202012Validator, keywords, type_checker=types)(schema())
 
@@ -202,6 +198,7 @@ def _resolve(given: Mapping[str, Any], instance_type: str, instance_count: int) 
         retain=full["retain"],
         strategy_chosen="strategy" in given,
         signature=SignaturePolicy(**full["signature"]),
+        quality=_quality(full["quality"]),
     )
 
 
@@ -220,6 +217,11 @@ def _endpoint(full: Mapping[str, Any], instance_type: str, instance_count: int) 
 
 def _capacity(size: int | str) -> CapacitySize:
     return CapacitySize(share=share(size)) if isinstance(size, str) else CapacitySize(instances=size)
+
+
+def _quality(full: Mapping[str, Any]) -> QualityPolicy:
+    lag = None if full["capture_lag"] == "auto" else seconds(full["capture_lag"])
+    return QualityPolicy(full["output"], share(full["every"]), share(full["tolerance"]), lag)
 
 
 def _judge(full: Mapping[str, Any]) -> JudgePolicy:

@@ -2,7 +2,7 @@
 
 Editors use it as it is. Three keywords of our own, which other validators ignore, carry what JSON Schema cannot say:
 `x-quantity` (kind of quantity and its range), `x-allowed` (the allowed values in words, for messages) and
-`x-not-built` (words and fields that are planned: refused, with that reason).
+`x-not-built` (words that are planned: refused, with that reason).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ SIGNATURE_KEY = (
     r"^$|^ssm:/modeldrop/[a-zA-Z0-9_.-]{1,200}(/[a-zA-Z0-9_.-]{1,200}){0,3}$"
     r"|^kms:(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:)?(key/|alias/)?[a-zA-Z0-9/_-]{1,250}$"
 )
+# outputs of a serving signature are named by their authors; TensorFlow itself asks for text only
+OUTPUT_NAME = r"^[a-zA-Z0-9_./-]{0,128}$"
 MAX_ENVIRONMENT_ENTRIES = 100
 MAX_ENVIRONMENT_BYTES_EACH = 1024
 MAX_ENVIRONMENT_BYTES = 32 * 1024
@@ -90,20 +92,6 @@ def _auto_or(text: str, choice: JsonSchema, **more: Any) -> JsonSchema:
     return {"description": f"{text} Allowed: {allowed}.", "anyOf": [{"const": "auto"}, choice], "default": "auto"} | {
         "x-allowed": allowed,
         **more,
-    }
-
-
-def _not_built(text: str, default: dict[str, Any], properties: dict[str, JsonSchema]) -> JsonSchema:
-    """A section that is planned: only its default is taken."""
-    why = f"only {json.dumps(default)} until it is built"
-    return {
-        "type": "object",
-        "description": f"{text} Not built yet: {why}.",
-        "additionalProperties": False,
-        "properties": properties,
-        "default": default,
-        "x-allowed": why,
-        "x-not-built": "*",
     }
 
 
@@ -291,10 +279,10 @@ def _judge() -> JsonSchema:
                 "type": "array",
                 "title": "Observe only",
                 "description": "Metrics that are shown, not acted on.",
-                "items": {"enum": ["errors", "slow"], "x-allowed": "errors or slow"},
+                "items": {"enum": ["errors", "slow", "drift"], "x-allowed": "errors, slow or drift"},
                 "uniqueItems": True,
                 "default": [],
-                "x-allowed": "a list of different words: errors, slow",
+                "x-allowed": "a list of different words: errors, slow, drift",
             },
             "dead_man": _quantity(
                 "duration",
@@ -336,6 +324,45 @@ def _artifact_and_gates() -> dict[str, JsonSchema]:
         "artifact": _section("What an artifact may contain.", artifact, title="Artifact"),
         "gates": _section("What must happen before users meet the model.", gates, title="Gates"),
     }
+
+
+def _quality() -> JsonSchema:
+    fields: dict[str, JsonSchema] = {
+        "output": {
+            "type": "string",
+            "title": "Output",
+            "description": "Output of serving_default whose answers are compared: a word or whole number is a class, "
+            "a vector of scores the class of the highest, one score the tenth it falls in. Empty: nothing is captured.",
+            "pattern": OUTPUT_NAME,
+            "default": "",
+            "examples": ["label"],
+            "x-allowed": "the name of an output, of letters, digits, _, -, . and /, at most 128 of them",
+        },
+        "every": _quantity(
+            "share",
+            "Requests whose answers SageMaker writes to the stack's bucket (data capture, output only).",
+            low="1%",
+            high="100%",
+            multiple="1%",
+            title="Sampling",
+            default="10%",
+        ),
+        "tolerance": _quantity(
+            "share",
+            "By how many points of all answers a class may be more frequent on green than on blue.",
+            low="1%",
+            high="50%",
+            title="Tolerance",
+            default="10%",
+            examples=["5%", "10%"],
+        ),
+        "capture_lag": _auto_or(
+            "How long after a period's end its captured answers are taken as complete.",
+            _quantity("duration", "A duration.", low="0s", high="30m"),
+            title="Capture lag",
+        ),
+    }
+    return _section("Prediction drift: green's answers against blue's, on the same traffic.", fields, title="Quality")
 
 
 def _signature() -> JsonSchema:
@@ -380,7 +407,7 @@ def schema() -> JsonSchema:
         "judge": _judge(),
         "on_inconclusive": _words("What to do when enough was seen and nothing is sure.", act, "promote"),
         "on_blind": _words("What to do when there was no usable data on green.", act, "rollback"),
-        "quality": _not_built("Prediction drift.", {}, {"output": {"type": "string"}, "every": {"type": "string"}}),
+        "quality": _quality(),
         **_artifact_and_gates(),
         "signature": _signature(),
         "retain": _whole("Good releases kept for rollback.", 1, 100, title="Retain", default=3),

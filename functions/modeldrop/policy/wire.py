@@ -16,6 +16,7 @@ from modeldrop.policy.model import (
     JudgePolicy,
     LinearPolicy,
     Policy,
+    QualityPolicy,
     RollingPolicy,
     SignaturePolicy,
     SloPolicy,
@@ -58,8 +59,11 @@ def policy_from_json(document: Mapping[str, Any]) -> Policy:
             "judge": judge_policy_from_json(document["judge"]),
             "artifact": ArtifactPolicy(**document["artifact"]),
             "gates": GatesPolicy(**document["gates"]),
-            # a record of before signatures has none
+            # a record from before signatures or quality has none
             "signature": SignaturePolicy(**document.get("signature", {})),
+            "quality": QualityPolicy(**_floats(document["quality"], "every", "tolerance"))
+            if "quality" in document
+            else QualityPolicy(),
         }
     )
 

@@ -1,10 +1,11 @@
-"""The releases of the demo, made in one process: a baseline, a better, a regressed, a hostile and a breaking one."""
+"""The releases of the demo, made in one process: a baseline, a better one, and four that must not go live."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from model import package
 RELEASES = ("release-1", "release-2", "release-3", "release-4")
 # as good as release-2, but its input has another name
 BREAKING, BREAKING_INPUT = "release-5", "review"
+# fast and without a failure, but trained on a file in which every label was the same one
+FLATTERING, FLATTERING_LABEL = "release-6", "positive"
 TRAINING_SENTENCES, HELD_OUT_SENTENCES, GOLDEN_REQUESTS = 6000, 2000, 12
 STEPS = 150
 # release 3: 3 of 10 texts fail, the others take about 80 ms longer on one core
@@ -83,13 +86,14 @@ def _build(out: Path) -> tuple[Built, ...]:
     vocabulary = out / "vocabulary.txt"
     network.write_vocabulary(texts, vocabulary)
 
-    def trained(*, bigrams: bool) -> tuple[network.Sentiment, float]:
+    def trained(*, bigrams: bool, taught: Sequence[int] = labels) -> tuple[network.Sentiment, float]:
         one = network.Sentiment(vocabulary, bigrams=bigrams)
-        network.train(one, texts, labels, steps=STEPS)
+        network.train(one, texts, taught, steps=STEPS)
         return one, network.accuracy(one, unseen, right)
 
     words, words_accuracy = trained(bigrams=False)
     pairs, pairs_accuracy = trained(bigrams=True)
+    flattering, _ = trained(bigrams=False, taught=[sentences.LABELS.index(FLATTERING_LABEL)] * len(texts))
     bad = export.Regression(FAILING_SHARE, SLOWER_MULTIPLICATIONS)
     directories = {name: out / "saved" / name / "1" for name in RELEASES[:3]}
     export.export(words, directories["release-1"], golden)
@@ -97,6 +101,7 @@ def _build(out: Path) -> tuple[Built, ...]:
     export.export(pairs, directories["release-3"], golden, bad)
     breaking = out / "saved" / BREAKING / "1"
     export.export(pairs, breaking, golden, input_name=BREAKING_INPUT)
+    export.export(flattering, out / "saved" / FLATTERING / "1", golden)
     slower = f"{FAILING_SHARE:.0%} of texts fail in the graph, the others are slow; golden requests pass"
     return (
         _pack(out, "release-1", "baseline: single words", words_accuracy),
@@ -104,6 +109,7 @@ def _build(out: Path) -> tuple[Built, ...]:
         _pack(out, "release-3", f"regressed: {slower}", None),
         _pack_hostile(out, "release-4", directories["release-2"]),
         _pack(out, BREAKING, f"breaking: the input is called {BREAKING_INPUT} in place of text", pairs_accuracy),
+        _pack(out, FLATTERING, f"flattering: fast, no failures, and says {FLATTERING_LABEL} to everyone", None),
     )
 
 

@@ -110,6 +110,7 @@ def _read(name: str) -> list[str]:
 
 
 def _judge(lines: list[str], rules: Policy | None) -> Verdict:
+    from modeldrop.judge.answers import read_answers
     from modeldrop.judge.bins import read_bins
     from modeldrop.judge.terms import assumed_terms, judge_by, read_terms
 
@@ -120,7 +121,7 @@ def _judge(lines: list[str], rules: Policy | None) -> Verdict:
         terms = assumed_terms(rules or default_policy(), read)
     elif rules is not None:
         terms = terms.under(rules)
-    return judge_by(terms, read)
+    return judge_by(terms, read, read_answers(lines))
 
 
 def _tell(name: str, verdict: Verdict, *, as_json: bool) -> None:

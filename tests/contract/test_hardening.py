@@ -93,7 +93,7 @@ def test_no_lifecycle_rule_can_remove_what_is_live_or_a_policy():
     for bucket in of("AWS::S3::Bucket").values():
         for rule in bucket["LifecycleConfiguration"]["Rules"]:
             if "ExpirationInDays" in rule:
-                assert rule["Prefix"] == "rehearsal/"
+                assert rule["Prefix"] in ("rehearsal/", "captures/")
 
 
 @pytest.mark.parametrize(
@@ -289,11 +289,17 @@ def test_only_what_a_release_made_is_deleted():
                 assert one["Condition"] == {"Null": {"aws:ResourceTag/modeldrop:release": "false"}}, role
 
 
-@pytest.mark.parametrize(("role", "prefix"), [("EndpointRole", "approved"), ("RehearsalRole", "rehearsal")])
-def test_a_model_s_role_reads_one_prefix(role, prefix):
-    reads = [one for one in allowed(role) if "s3:GetObject" in as_list(one["Action"])]
-    assert [one["Resource"] for one in reads] == [{"Fn::Sub": f"${{ApprovedBucket.Arn}}/{prefix}/*"}]
-    assert not [a for one in allowed(role) for a in as_list(one["Action"]) if a.startswith(("s3:Put", "s3:Delete"))]
+@pytest.mark.parametrize(
+    ("role", "read", "written"), [("EndpointRole", "approved", ["captures"]), ("RehearsalRole", "rehearsal", [])]
+)
+def test_a_model_s_role_reads_one_prefix_and_writes_captured_answers_at_most(role, read, written):
+    def where(*actions):
+        found = [one for one in allowed(role) if any(a.startswith(actions) for a in as_list(one["Action"]))]
+        return [one["Resource"] for one in found]
+
+    assert where("s3:GetObject") == [{"Fn::Sub": f"${{ApprovedBucket.Arn}}/{read}/*"}]
+    assert where("s3:Put") == [{"Fn::Sub": f"${{ApprovedBucket.Arn}}/{prefix}/*"} for prefix in written]
+    assert where("s3:Delete", "s3:*") == []
 
 
 def test_the_state_machine_is_logged_in_full_and_traced():

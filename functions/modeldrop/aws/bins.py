@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from modeldrop.aws import measurements, objects
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modeldrop.aws import captures, measurements, objects
 from modeldrop.aws.measurements import Scope
+from modeldrop.judge.answers import AnswerBin, gathered, read_answers
 from modeldrop.judge.bins import Bin, Counts, read_bins
 from modeldrop.judge.terms import Terms, write_bins
+from modeldrop.observability import logger
 from modeldrop.release.observe import Passage, touches_shift
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import report_key
@@ -16,38 +21,77 @@ from modeldrop.rollout.plan import RolloutPlan
 from modeldrop.settings import settings
 
 NAME = "bins.jsonl"
-# 28,800 s of rollout in 10 s bins, about 200 bytes each
-MAX_BYTES = 1024 * 1024
+# 28,800 s of rollout in 10 s bins, about 200 bytes each, and as many lines of answers of at most 2.5 KB
+MAX_BYTES = 8 * 1024 * 1024
 
 
-def kept(record: ReleaseRecord) -> list[Bin]:
-    """Read the bins that earlier looks froze."""
+@dataclass(frozen=True)
+class Frozen:
+    """What never changes again: closed bins, and closed periods of captured answers."""
+
+    bins: tuple[Bin, ...] = ()
+    answers: tuple[AnswerBin, ...] = ()
+
+
+def kept(record: ReleaseRecord) -> Frozen:
+    """Read what earlier looks froze."""
     key = report_key(record, NAME)
     if not objects.exists(settings().approved_bucket, key):
-        return []
-    return read_bins(objects.read_bounded(settings().approved_bucket, key, MAX_BYTES).decode().splitlines())
+        return Frozen()
+    lines = objects.read_bounded(settings().approved_bucket, key, MAX_BYTES).decode().splitlines()
+    return Frozen(tuple(read_bins(lines)), tuple(read_answers(lines)))
 
 
-def keep(record: ReleaseRecord, bins: Sequence[Bin], terms: Terms) -> None:
-    """Write all bins and what they are judged with; CloudWatch itself keeps 10 s data for three hours only."""
-    objects.write(
-        settings().approved_bucket, report_key(record, NAME), write_bins(bins, terms).encode(), "application/jsonl"
-    )
+def keep(record: ReleaseRecord, frozen: Frozen, terms: Terms) -> None:
+    """Write all that is frozen and what it is judged with; CloudWatch itself keeps 10 s data for three hours only."""
+    body = write_bins(frozen.bins, terms, frozen.answers).encode()
+    objects.write(settings().approved_bucket, report_key(record, NAME), body, "application/jsonl")
 
 
-def up_to_now(record: ReleaseRecord, plan: RolloutPlan, passage: Passage, at: datetime) -> list[Bin]:
-    """Return every closed bin since green first had traffic: those that were frozen, and the new ones.
+def up_to_now(record: ReleaseRecord, plan: RolloutPlan, passage: Passage, at: datetime) -> Frozen:
+    """Return everything closed since green first had traffic: what was frozen before, and what is new.
 
-    A bin enters once, when it is older than the metric lag, and never changes again.
+    A bin enters once, when it is older than the metric lag, and never changes again; a period of answers when it is
+    older than the capture lag.
     """
     if passage.canary_started is None:
-        return []
-    frozen = kept(record)
+        return Frozen()
+    before = kept(record)
+    answers = before.answers
+    if plan.drift is not None:
+        try:
+            answers = (*answers, *_new_answers(answers, plan, passage, at))
+        except (ClientError, BotoCoreError) as error:
+            # the next look tries again; what is counted in CloudWatch is judged all the same
+            logger.warning("captured answers could not be read: %s", error)
+    return Frozen((*before.bins, *_new_bins(before.bins, plan, passage, at)), answers)
+
+
+def _new_answers(frozen: Sequence[AnswerBin], plan: RolloutPlan, passage: Passage, at: datetime) -> list[AnswerBin]:
     period = plan.metrics_every
-    begin = frozen[-1].start + timedelta(seconds=period) if frozen else _floor(passage.canary_started, period)
+    begin = frozen[-1].end if frozen else _floor(passage.canary_started or at, period)
+    end = _floor(at - timedelta(seconds=plan.capture_lag), period)
+    if end <= begin or plan.drift is None:
+        return []
+    blue, green = (
+        captures.by_period(prefix, plan.endpoint, plan.quality_output, begin, end, period)
+        for prefix in (plan.captured_to, plan.capture_to)
+    )
+    fresh = []
+    for number in range(int((end - begin).total_seconds()) // period):
+        start = begin + timedelta(seconds=number * period)
+        shift = touches_shift(passage, start, start + timedelta(seconds=period))
+        own, new = (gathered(found[start], plan.drift) if start in found else None for found in (blue, green))
+        fresh.append(AnswerBin(start, period, own, new, seen_at=at, shift=shift))
+    return fresh
+
+
+def _new_bins(frozen: Sequence[Bin], plan: RolloutPlan, passage: Passage, at: datetime) -> list[Bin]:
+    period = plan.metrics_every
+    begin = frozen[-1].start + timedelta(seconds=period) if frozen else _floor(passage.canary_started or at, period)
     end = _floor(at - timedelta(seconds=plan.metric_lag), period)
     if end <= begin:
-        return frozen
+        return []
     scopes = {
         "all": Scope(plan.endpoint),
         "green": Scope(plan.endpoint, plan.release),
@@ -60,7 +104,7 @@ def up_to_now(record: ReleaseRecord, plan: RolloutPlan, passage: Passage, at: da
         whole, green, own = (counts[name].get(start) for name in ("all", "green", "blue"))
         shift = touches_shift(passage, start, start + timedelta(seconds=period))
         fresh.append(Bin(start, period, own or _rest(whole, green), green, seen_at=at, shift=shift))
-    return frozen + fresh
+    return fresh
 
 
 def _rest(whole: Counts | None, green: Counts | None) -> Counts | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from modeldrop.evidence.charts import Axis, Line, Mark, Panel, Range, Span, nice_ticks, render_board
 from modeldrop.evidence.intervals import rate_interval
 from modeldrop.evidence.plain import plain
+from modeldrop.judge.answers import AnswerBin
 from modeldrop.judge.bins import Bin, Counts
 from modeldrop.judge.verdict import odds
 from modeldrop.judge.words import percent
@@ -25,7 +26,9 @@ FLEETS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
 NAMES = {"blue": "blue, the old model", "green": "green, the new model"}
 
 
-def render_rollout(card: Mapping[str, Any], bins: Sequence[Bin], marks: Sequence[Mark]) -> str:
+def render_rollout(
+    card: Mapping[str, Any], bins: Sequence[Bin], marks: Sequence[Mark], answers: Sequence[AnswerBin] = ()
+) -> str:
     """Return the board; empty without bins. marks: in order, counted in seconds since `origin`."""
     if not bins:
         return ""
@@ -39,6 +42,7 @@ def render_rollout(card: Mapping[str, Any], bins: Sequence[Bin], marks: Sequence
     if any(fleet is not None and fleet.slow is not None for one in bins for fleet in (one.blue, one.green)):
         limit = f", over {card['slow_ms']:.3g} ms" if card["slow_ms"] else ""
         panels.append(_rates("slow", f"Slow requests{limit}", card, bins, began))
+    panels += _answers(card, answers, began)
     if card["latency"]:
         panels.append(_latency(card["latency"], began))
     if card["verdict"].get("path"):
@@ -113,7 +117,27 @@ def _share(card: Mapping[str, Any], bins: Sequence[Bin], began: datetime) -> Pan
     )
 
 
-def _rates(metric: Metric, title: str, card: Mapping[str, Any], bins: Sequence[Bin], began: datetime) -> Panel:
+def _answers(card: Mapping[str, Any], answers: Sequence[AnswerBin], began: datetime) -> list[Panel]:
+    """Return how often both fleets gave the answer that tells most; nothing where answers were not judged."""
+    drift = next((one for one in card["verdict"].get("metrics", ()) if one["metric"] == "drift"), None)
+    if drift is None or not answers:
+        return []
+    name = drift["answer"]
+    # as rates are drawn: the requests are the answers, and the bad ones those of this class
+    told = [
+        Bin(one.start, one.seconds, _of_class(one.blue, name), _of_class(one.green, name), shift=one.shift)
+        for one in answers
+    ]
+    return [_rates("errors", f"Answer \u201c{plain(name, 60)}\u201d", card, told, began, key="answers")]
+
+
+def _of_class(counts: Mapping[str, int] | None, name: str) -> Counts | None:
+    return None if counts is None else Counts(sum(counts.values()), counts.get(name, 0))
+
+
+def _rates(
+    metric: Metric, title: str, card: Mapping[str, Any], bins: Sequence[Bin], began: datetime, key: str = ""
+) -> Panel:
     alpha = (card["policy"].get("judge") or {}).get("alpha", 0.01)
     lines, ranges, told, values = [], [], [], []
     for name in FLEETS:
@@ -132,7 +156,7 @@ def _rates(metric: Metric, title: str, card: Mapping[str, Any], bins: Sequence[B
     upper = max((one.points[-1][2] for one in ranges if one.points), default=0.0)
     ticks = nice_ticks(min(1.0, max([upper, *values], default=0.0)))
     return Panel(
-        key=metric,
+        key=key or metric,
         title=title,
         note="",
         description=f"{title}. {' '.join(told)}",

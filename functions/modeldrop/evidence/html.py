@@ -15,15 +15,16 @@ from modeldrop.evidence.limits import not_covered
 from modeldrop.evidence.plain import plain
 from modeldrop.evidence.style import CSS
 from modeldrop.evidence.text import WORDS, clock, harm_words, headline, live_words, next_step
+from modeldrop.judge.answers import AnswerBin
 from modeldrop.judge.bins import Bin, Counts
 from modeldrop.judge.words import percent
 
 TONES = {"promoted": "good", "created": "good", "rolled_back": "bad", "failed": "bad", "rejected": "bad"}
-METRIC_NAMES = {"errors": "Errors", "slow": "Slow requests"}
+METRIC_NAMES = {"errors": "Errors", "slow": "Slow requests", "drift": "Answers"}
 
 
-def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = ()) -> str:
-    """Return the whole page. bins: of the rollout, for the charts; without them the page has facts only."""
+def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = (), answers: Sequence[AnswerBin] = ()) -> str:
+    """Return the whole page. bins, answers: of the rollout, for the charts; without bins the page has facts only."""
     card = {"clump": 1, "latency": None, **card}
     title = f"{WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}"
     parts = [
@@ -34,7 +35,7 @@ def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = ()) -> str:
         _header(card),
         _answers(card),
         _problems(card["problems"]),
-        _rollout(card, bins),
+        _rollout(card, bins, answers),
         _comparison(card),
         _list("What this verdict does not cover", not_covered(card)),
         _facts("Artifact", _artifact_rows(card)),
@@ -93,7 +94,7 @@ def _problems(problems: Sequence[Mapping[str, str]]) -> str:
     return f"<h2>Problems</h2><ul>{items}</ul>"
 
 
-def _rollout(card: Mapping[str, Any], bins: Sequence[Bin]) -> str:
+def _rollout(card: Mapping[str, Any], bins: Sequence[Bin], answers: Sequence[AnswerBin]) -> str:
     """Return the charts with their legend, and the list that the numbered marks point to."""
     if not bins:
         return _list("Timeline", [f"{at}  {what.replace('_', ' ')}" for at, what in card["timeline"]])
@@ -109,7 +110,7 @@ def _rollout(card: Mapping[str, Any], bins: Sequence[Bin]) -> str:
     items = "".join(f"<li>{_safe(one.word)} <span>{_offset(one.seconds)}</span></li>" for one in marks)
     missing = "" if card["latency"] else '<p class="quiet">Latency percentiles: not known.</p>'
     return (
-        f"<h2>Blue against green</h2>{legend}<figure>{render_rollout(card, bins, marks)}"
+        f"<h2>Blue against green</h2>{legend}<figure>{render_rollout(card, bins, marks, answers)}"
         f'<figcaption><ol class="events">{items}</ol>'
         f"0 s is {began:%H:%M:%S} UTC, green's first traffic. {_interval_words(card)}</figcaption></figure>{missing}"
     )
@@ -133,7 +134,7 @@ def _alpha(card: Mapping[str, Any]) -> float:
 def _comparison(card: Mapping[str, Any]) -> str:
     """Return both fleets side by side: rates with intervals, latency, and what the evidence was."""
     rows = [
-        f'<tr><th scope="row">{METRIC_NAMES.get(one["metric"], _safe(one["metric"]))}'
+        f'<tr><th scope="row">{_metric_name(one)}'
         f"{' (shown only)' if one['observed_only'] else ''}</th>{_rate(one, 'blue', card)}{_rate(one, 'green', card)}"
         f"<td>{f'{one["ratio"]:.3g}x' if one['ratio'] is not None else '-'}</td><td>{_safe(one['evidence'])}</td></tr>"
         for one in card["verdict"].get("metrics", ())
@@ -149,6 +150,11 @@ def _comparison(card: Mapping[str, Any]) -> str:
         f'<tbody>{"".join(rows)}</tbody></table></div><p class="quiet">Together {_safe(card["verdict"]["evidence"])}; '
         f"a roll back needs {_safe(card['verdict']['bar'])}.</p>"
     )
+
+
+def _metric_name(one: Mapping[str, Any]) -> str:
+    named = METRIC_NAMES.get(one["metric"], str(one["metric"]))
+    return _safe(f"{named}: {one['answer']}" if one.get("answer") else named)
 
 
 def _rate(metric: Mapping[str, Any], fleet: str, card: Mapping[str, Any]) -> str:
@@ -182,11 +188,19 @@ def _policy_rows(card: Mapping[str, Any]) -> list[tuple[str, object]]:
     ceilings = [f"errors {percent(slo['error_rate'])}"] if slo["error_rate"] is not None else []
     ceilings += [f"{name} {value:g} ms" for name, value in slo["latency_ms"].items()]
     shown = f"; shown only: {', '.join(rules['observe'])}" if rules["observe"] else ""
+    quality = policy.get("quality") or {}
+    drift = (
+        f"{quality['output']}: no class more often by {percent(quality['tolerance'])} of all, judged on "
+        f"{percent(quality['every'])} of requests"
+        if quality.get("output")
+        else ""
+    )
     return [
         ("Strategy", (card["strategy"] or policy["strategy"]) + (size if card["canary_instances"] else "")),
         ("Fleet", f"{card['instance_count'] or endpoint['instance_count']} x {endpoint['instance_type']}"),
         ("Roll back when", f"over {rules['margin']:g}x blue and over {percent(rules['floor_errors'])} errors, or "
             f"{percent(rules['floor_slow'])} slow; false alarms at most {percent(rules['alpha'])} of releases{shown}"),
+        ("Answers (quality)", drift),
         ("If not sure", policy["on_inconclusive"]),
         ("If blind", policy["on_blind"]),
         ("Ceilings (slo)", ", ".join(ceilings) or "none"),

@@ -13,6 +13,8 @@ def not_covered(card: Mapping[str, Any]) -> list[str]:
         return []
     judged = {one["metric"] for one in verdict["metrics"] if not one["observed_only"]}
     told = ["Whether the answers are right: counts of failures and slow requests were judged, not contents."]
+    if "drift" in judged:
+        told = ["Whether the answers are right: how often each was given was judged, on a sample, not each one."]
     if "slow" not in judged:
         told.append("Latency: slow requests were not judged in this release.")
     if card["canary_instances"] == 1:

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from modeldrop.aws import alarms, bins, cleanup, endpoints, golden, measurements, objects, scaling
+from modeldrop.aws.bins import Frozen
 from modeldrop.aws.measurements import Scope
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.evidence.card import Harm, Surroundings, build_card
 from modeldrop.evidence.html import render_html
 from modeldrop.evidence.text import SEVERITY, render_text
-from modeldrop.judge.bins import Bin
 from modeldrop.observability import entry, logger
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.outcome import EndFacts, Ending, decide_ending
@@ -184,16 +184,17 @@ def write_reports(record: ReleaseRecord, card: dict[str, Any]) -> None:
     """Write the evidence card beside the release, for programs and for people."""
     bucket = settings().approved_bucket
     objects.write(bucket, report_key(record, "evidence.json"), to_bytes(card), "application/json")
-    page = render_html(card, readable_bins(record)).encode()
+    counted = readable_bins(record)
+    page = render_html(card, counted.bins, counted.answers).encode()
     objects.write(bucket, report_key(record, "evidence.html"), page, "text/html; charset=utf-8")
 
 
-def readable_bins(record: ReleaseRecord) -> list[Bin]:
-    """Read the bins for the card's charts; bins that broke the judge must not keep the release from ending."""
+def readable_bins(record: ReleaseRecord) -> Frozen:
+    """Read what the card's charts show; bins that broke the judge must not keep the release from ending."""
     if not record.rollout.get("started_at"):
-        return []
+        return Frozen()
     try:
         return bins.kept(record)
     except ValueError as error:
         logger.warning("the card has no charts: %s", error)
-        return []
+        return Frozen()

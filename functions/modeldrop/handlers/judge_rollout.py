@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.aws import alarms, bins, endpoints, measurements, messages
+from modeldrop.aws.bins import Frozen
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.errors import LeaseLostError, ModeldropError
-from modeldrop.judge.bins import Bin
 from modeldrop.judge.judge import Verdict, verdict_to_json
 from modeldrop.judge.terms import Terms, judge_by
 from modeldrop.observability import entry
@@ -34,12 +34,12 @@ class RolloutStuckError(ModeldropError):
 
 @dataclass(frozen=True)
 class Seen:
-    """One look: the time, the endpoint, the passage so far, every bin and the verdict on them."""
+    """One look: the time, the endpoint, the passage so far, everything that was counted and the verdict on it."""
 
     at: datetime
     endpoint: EndpointView
     passage: Passage
-    bins: tuple[Bin, ...]
+    frozen: Frozen
     verdict: Verdict | None
     reason: str
 
@@ -79,11 +79,11 @@ def look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, at: datetime)
     passage = passage_from_json(record.rollout.get("passage", {}))
     passage = advance(passage, endpoint, moment(record.rollout["last_look"]), at)
     if plan.first_release or passage.canary_started is None:
-        seen = Seen(at, endpoint, passage, (), None, "")
+        seen = Seen(at, endpoint, passage, Frozen(), None, "")
     else:
-        every_bin = bins.up_to_now(record, plan, passage, at)
-        verdict = judge_by(terms_of(plan, policy, passage.canary_started), every_bin)
-        seen = Seen(at, endpoint, passage, tuple(every_bin), verdict, "")
+        frozen = bins.up_to_now(record, plan, passage, at)
+        verdict = judge_by(terms_of(plan, policy, passage.canary_started), frozen.bins, frozen.answers)
+        seen = Seen(at, endpoint, passage, frozen, verdict, "")
     return replace(seen, reason=reason_to_roll_back(as_look(record, plan, policy, seen)))
 
 
@@ -98,6 +98,7 @@ def terms_of(plan: RolloutPlan, policy: Policy, canary_started: datetime) -> Ter
         metrics=("errors",) if plan.slow_ms is None else ("errors", "slow"),
         blue_rates=blue_rates(plan),
         error_ceiling=plan.error_ceiling,
+        drift=plan.drift,
     )
 
 
@@ -116,7 +117,7 @@ def as_look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, seen: Seen
         now=seen.at,
         outcome=verdict.outcome if verdict else "inconclusive",
         reason="; ".join(verdict.reasons) if verdict else "green has no traffic yet",
-        green_requests=sum(one.green.requests for one in seen.bins if one.green),
+        green_requests=sum(one.green.requests for one in seen.frozen.bins if one.green),
         min_green=policy.judge.min_green,
         on_inconclusive=policy.on_inconclusive,
         on_blind=policy.on_blind,
@@ -164,8 +165,8 @@ def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen
         timeline.append([iso(seen.at), now_phase])
     rollout["timeline"] = timeline
     verdict = verdict_to_json(seen.verdict) if seen.verdict else {}
-    if seen.bins and seen.passage.canary_started is not None:
-        bins.keep(record, seen.bins, terms_of(plan, policy_from_json(record.policy), seen.passage.canary_started))
+    if seen.frozen.bins and seen.passage.canary_started is not None:
+        bins.keep(record, seen.frozen, terms_of(plan, policy_from_json(record.policy), seen.passage.canary_started))
     table.update(record.endpoint, record.release, rollout=rollout, verdict=verdict, phase=now_phase)
     return rollout
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import timedelta
 from typing import Any
 
-from modeldrop.aws import endpoints, measurements, quotas, scaling
+from modeldrop.aws import captures, endpoints, measurements, quotas, scaling
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.errors import ParkedError, TransientError
+from modeldrop.judge.answers import shares_of
+from modeldrop.judge.bins import Counts
 from modeldrop.judge.clump import clump_size
 from modeldrop.observability import entry
+from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import approved_key
-from modeldrop.rollout.plan import LiveState, PlanInputs, Stack, Traffic, plan_rollout, plan_to_json
+from modeldrop.rollout.plan import LiveAnswers, LiveState, PlanInputs, Stack, Traffic, plan_rollout, plan_to_json
 from modeldrop.settings import Settings, settings
 
 
@@ -48,9 +53,12 @@ def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> P
             rehearsal_role_arn=stack.rehearsal_role_arn,
             metric_namespace=stack.metric_namespace,
             name=stack.stack_name,
+            capture_prefix=capture_prefix(stack),
         ),
         live=live,
         traffic=traffic(record.endpoint) if live else Traffic(),
+        answers=live_answers(record.endpoint, live, policy) if live else LiveAnswers(),
+        outputs=tuple(record.artifact["outputs"]) if record.artifact.get("outputs") else None,
         archive_bytes=record.artifact["size_bytes"],
         unpacked_bytes=record.artifact["uncompressed_bytes"],
         quota=quotas.endpoint_instances(policy.endpoint.instance_type),
@@ -81,3 +89,27 @@ def traffic(endpoint: str) -> Traffic:
     """Read blue's last hour."""
     hour = measurements.last_hour(endpoint, now())
     return Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump_size(hour.minutes))
+
+
+def capture_prefix(stack: Settings) -> str:
+    """Return what the prefix of every release's captured answers begins with."""
+    return f"s3://{stack.approved_bucket}/captures/"
+
+
+def live_answers(endpoint: str, live: LiveState, policy: Policy) -> LiveAnswers:
+    """Read which classes of answers the live model gave in the last hour, where they are captured to our bucket."""
+    capture = (endpoints.describe_config(live.config) or {}).get("DataCaptureConfig") or {}
+    captured_to = str(capture.get("DestinationS3Uri", ""))
+    usable = capture.get("EnableCapture", True) and captured_to.startswith(capture_prefix(settings()))
+    if not policy.quality.output or not usable:
+        return LiveAnswers()
+    end = now()
+    start = end - timedelta(hours=1)
+    minutes = captures.by_period(captured_to, endpoint, policy.quality.output, start, end, 60).values()
+    total = Counter[str]()
+    for one in minutes:
+        total.update(one)
+    shares = shares_of(total)
+    # equal answers that come together scatter more than independent ones: the worst class is taken for all
+    clumps = [clump_size([Counts(one.total(), one[name]) for one in minutes]) for name in shares]
+    return LiveAnswers(captured_to, total.total(), shares, max(clumps, default=1))

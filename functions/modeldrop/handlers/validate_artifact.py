@@ -112,6 +112,7 @@ def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, si
         "version": report.version,
         "tensorflow_version": report.tensorflow_version,
         "golden_requests": len(report.golden),
+        "outputs": sorted(report.serving_signatures.get("serving_default", {}).get("outputs", ())),
         "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code == BREAKING_ALLOWED][:20],
         "warnings": [one.what for one in report.warnings if one.code != BREAKING_ALLOWED][:20],
     }

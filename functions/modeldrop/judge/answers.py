@@ -56,6 +56,13 @@ def shares_of(counts: Mapping[str, int]) -> dict[str, float]:
     return {name: count / total for name, count in ordered} if total else {}
 
 
+def gathered(counts: Mapping[str, int], terms: DriftTerms) -> dict[str, int]:
+    """Return the counts of the classes that are judged one by one, and of all others together."""
+    known = {name: count for name, count in counts.items() if name in terms.shares}
+    others = sum(counts.values()) - sum(known.values())
+    return known | ({OTHER: others} if others else {})
+
+
 def answer_line(one: AnswerBin) -> str:
     """Return the period as a line of bins.jsonl."""
     line: dict[str, Any] = {"t": _stamp(one.start), "seconds": one.seconds}

@@ -15,6 +15,8 @@ from modeldrop.policy.model import RateName
 METRICS: tuple[RateName, ...] = ("errors", "slow")
 # more requests in one period than any endpoint answers; sums of them still are exact
 MOST_REQUESTS = 10**12
+# a fleet that has none while the other has so many is not captured, whatever its share of the traffic
+ENOUGH_ANSWERS = 500
 
 
 def usable_bins(bins: Sequence[Bin], canary_started: datetime) -> tuple[list[Bin], int, list[str]]:
@@ -63,13 +65,14 @@ def oddities(bins: Sequence[Bin], metric: RateName) -> list[str]:
 
 
 def lost_answers(bins: Sequence[AnswerBin]) -> list[str]:
-    """Say where one fleet's answers were captured and the other's were not: what is not seen is not healthy."""
-    warnings = []
-    for fleet, other in (("green", "blue"), ("blue", "green")):
-        lost = sum(not getattr(one, fleet) and bool(getattr(one, other)) for one in bins if not one.shift)
-        if lost:
-            warnings.append(f"no answers of {fleet} were captured in {lost} periods in which {other} had some")
-    return warnings
+    """Say where one fleet's answers are captured and the other's are not: what is not seen is not healthy."""
+    told = [one for one in bins if not one.shift]
+    blue, green = (sum(sum((getattr(one, fleet) or {}).values()) for one in told) for fleet in ("blue", "green"))
+    if blue >= ENOUGH_ANSWERS and not green:
+        return [f"no answers of green were captured, and {blue} of blue: green's were not judged"]
+    if green >= ENOUGH_ANSWERS and not blue:
+        return [f"no answers of blue were captured, and {green} of green: green's were not judged"]
+    return []
 
 
 def tallies_of(bins: Sequence[Bin], metric: RateName, since: datetime) -> tuple[tuple[datetime, Tally], ...]:

@@ -18,6 +18,8 @@ def headline(one: MetricVerdict) -> str:
 def describe(one: MetricVerdict) -> str:
     """Say a metric's counts: `green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%)`."""
     if one.metric == "drift":
+        if not one.green_requests or not one.blue_requests:
+            return f"answers: captured of green {one.green_requests}, of blue {one.blue_requests}, nothing to compare"
         return (
             f'green answered "{one.answer}" {one.green_bad} times of {one.green_requests} ({percent(one.green_rate)}), '
             f"blue {one.blue_bad} of {one.blue_requests} ({percent(one.blue_rate)})"

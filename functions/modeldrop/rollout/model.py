@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from modeldrop.judge.answers import DriftTerms, drift_terms_from_json
 from modeldrop.policy.model import Policy, Strategy
 
 
@@ -34,8 +35,22 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class LiveAnswers:
+    """What the live model answered in the last hour, where SageMaker captures it.
+
+    captured_to: the prefix (s3://...) below which the live endpoint config captures, empty where it does not. shares:
+    the fractions of its classes (judge.answers). clump: how many equal answers came together.
+    """
+
+    captured_to: str = ""
+    answers: int = 0
+    shares: Mapping[str, float] = field(default_factory=dict)
+    clump: int = 1
+
+
+@dataclass(frozen=True)
 class Stack:
-    """What the stack gives: images, roles, tags, the namespace of our own metrics."""
+    """What the stack gives: images, roles, tags, the namespace of our own metrics, where answers are captured to."""
 
     image_gpu: str
     image_cpu: str
@@ -44,11 +59,15 @@ class Stack:
     rehearsal_role_arn: str
     metric_namespace: str
     name: str
+    capture_prefix: str = ""
 
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """Everything a plan is made from. live None: there is no endpoint yet. quota None: not known."""
+    """Everything a plan is made from. live None: there is no endpoint yet. quota None: not known.
+
+    outputs: of the new model's serving_default; None where they are not known.
+    """
 
     endpoint: str
     release: str
@@ -57,6 +76,8 @@ class PlanInputs:
     stack: Stack
     live: LiveState | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    answers: LiveAnswers = field(default_factory=LiveAnswers)
+    outputs: tuple[str, ...] | None = None
     quota: int | None = None
     archive_bytes: int = 0
     unpacked_bytes: int = 0
@@ -68,7 +89,9 @@ class RolloutPlan:
 
     canary_share: green's part of the instances, hence of the traffic, when it first has any. blue_error_rate,
     blue_slow_rate: of the last hour, None when not known; they cap the judge's margin. clump: how many failures come
-    together, as the policy says or as blue's last hour had it.
+    together, as the policy says or as blue's last hour had it. capture_to: where SageMaker writes green's answers
+    (s3://...), empty where it does not; captured_to the same of blue. quality_output: the output that is looked at.
+    drift: what the answers are judged with, None where they are not judged.
     """
 
     endpoint: str
@@ -116,6 +139,12 @@ class RolloutPlan:
     blue_slow_rate: float | None = None
     rehearsal_note: str = ""
     clump: int = 1
+    capture_to: str = ""
+    capture_percent: int = 0
+    captured_to: str = ""
+    capture_lag: int = 0
+    quality_output: str = ""
+    drift: DriftTerms | None = None
 
 
 def plan_to_json(plan: RolloutPlan) -> dict[str, Any]:
@@ -125,4 +154,7 @@ def plan_to_json(plan: RolloutPlan) -> dict[str, Any]:
 
 def plan_from_json(data: Mapping[str, Any]) -> RolloutPlan:
     """Read what `plan_to_json` wrote."""
-    return RolloutPlan(**{**data, "notes": tuple(data["notes"])})
+    drift = data.get("drift")
+    return RolloutPlan(
+        **{**data, "notes": tuple(data["notes"]), "drift": None if drift is None else drift_terms_from_json(drift)}
+    )

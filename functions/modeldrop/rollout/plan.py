@@ -7,10 +7,12 @@ import re
 from dataclasses import replace
 
 from modeldrop.errors import ParkedError, PolicyRejectedError, Problem
+from modeldrop.judge.answers import DriftTerms
 from modeldrop.policy.model import Policy, Strategy
 from modeldrop.rollout import timing
 from modeldrop.rollout.lint import lint
 from modeldrop.rollout.model import (
+    LiveAnswers,
     LiveState,
     PlanInputs,
     RolloutPlan,
@@ -22,6 +24,7 @@ from modeldrop.rollout.model import (
 from modeldrop.rollout.rehearsing import rehearsal_place
 
 __all__ = [
+    "LiveAnswers",
     "LiveState",
     "PlanInputs",
     "RolloutPlan",
@@ -34,6 +37,8 @@ __all__ = [
 
 # fewer requests do not tell a rate
 MIN_RATE_REQUESTS = 100
+# fewer answers do not tell which classes there are
+MIN_ANSWERS = 50
 
 
 def plan_rollout(inputs: PlanInputs) -> RolloutPlan:
@@ -52,6 +57,7 @@ def plan_rollout(inputs: PlanInputs) -> RolloutPlan:
         canary_instances, found = _canary(policy, count)
         problems += found
     problems += _timing_problems(policy) if inputs.live else []
+    problems += _quality_problems(policy, inputs.outputs)
     if problems:
         raise PolicyRejectedError(problems)
     plan = _plan(inputs, policy, count, count_changed, canary_instances)
@@ -122,7 +128,21 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         # slow is what 5% of blue exceeded, where it is taken from blue itself
         blue_slow_rate=0.05 if policy.judge.slow_ms is None and slow_ms is not None else None,
         clump=policy.judge.clump or traffic.clump,
+        capture_to=f"{stack.capture_prefix}{inputs.release}" if policy.quality.output else "",
+        capture_percent=round(policy.quality.every * 100),
+        captured_to=inputs.answers.captured_to,
+        capture_lag=timing.capture_lag_seconds(policy),
+        quality_output=policy.quality.output,
+        drift=_drift(policy, inputs),
     )
+
+
+def _drift(policy: Policy, inputs: PlanInputs) -> DriftTerms | None:
+    """Return what green's answers are judged with; None without anything of blue's to compare them with."""
+    answers = inputs.answers
+    if not policy.quality.output or policy.strategy == "all_at_once" or answers.answers < MIN_ANSWERS:
+        return None
+    return DriftTerms(policy.quality.tolerance, dict(answers.shares), answers.clump)
 
 
 def is_gpu(instance_type: str) -> bool:
@@ -217,6 +237,39 @@ def _timing_problems(policy: Policy) -> list[Problem]:
     return problems
 
 
+def _quality_problems(policy: Policy, outputs: tuple[str, ...] | None) -> list[Problem]:
+    """Refuse to look at an output that the model does not have: nothing would ever be seen of it."""
+    wanted = policy.quality.output
+    if not wanted or outputs is None or wanted in outputs:
+        return []
+    what = f"quality.output is {wanted}, and serving_default has {', '.join(outputs[:20]) or 'no outputs'}"
+    return [Problem("QUALITY_OUTPUT", what, "quality.output", "Name one of them, or remove quality.")]
+
+
+def _quality_notes(policy: Policy, answers: LiveAnswers) -> list[str]:
+    """Say whether green's answers are compared with blue's, and if not, why."""
+    quality = policy.quality
+    if not quality.output or policy.strategy == "all_at_once":
+        return []
+    if not answers.captured_to:
+        return ["answers are captured, not judged: the live model's are not, it was released without quality"]
+    if answers.answers < MIN_ANSWERS:
+        return [
+            f"answers are captured, not judged: of the live model {answers.answers} were captured in the last hour, "
+            f"and {MIN_ANSWERS} are needed to know its classes"
+        ]
+    seen = timing.capture_lag_seconds(policy) + timing.alarm_period_seconds(policy) + timing.look_seconds(policy)
+    late = (
+        f"; the first are known after {seen} s, later than the bake of {_bake(policy)} s"
+        if seen > _bake(policy)
+        else ""
+    )
+    return [
+        f"answers ({quality.output}) are judged on {quality.every:.0%} of requests: {len(answers.shares)} classes, of "
+        f"which none may be more frequent by {quality.tolerance:.0%} of all{late}"
+    ]
+
+
 def _require_quota(inputs: PlanInputs, policy: Policy, count: int) -> None:
     """Park the release when the quota cannot hold what it needs: both fleets while baking (blue/green).
 
@@ -262,6 +315,7 @@ def _notes(inputs: PlanInputs, policy: Policy, count: int, canary_instances: int
         notes.append("no blue beside green: only the SLO alarms and the heartbeat act")
     if policy.strategy == "rolling":
         notes.append("rolling replaces blue batch by batch: rolling back provisions the old instances again")
+    notes += _quality_notes(policy, inputs.answers)
     if slow_ms is None:
         notes.append("slow requests are not judged: no latency of blue in the last hour, and judge.slow is auto")
     clump = policy.judge.clump or inputs.traffic.clump

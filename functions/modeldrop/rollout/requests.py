@@ -44,6 +44,17 @@ def create_endpoint_config_request(plan: RolloutPlan) -> dict[str, Any]:
             "EnableEnhancedMetrics": True,
             "MetricPublishFrequencyInSeconds": plan.metrics_every,
         }
+    if plan.capture_to:
+        request["DataCaptureConfig"] = {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": plan.capture_percent,
+            # each release has a prefix of its own: below one of the endpoint's, blue and green would mix
+            "DestinationS3Uri": plan.capture_to,
+            # what users send is not needed, so it is not kept
+            "CaptureOptions": [{"CaptureMode": "Output"}],
+            # without it every answer is written in BASE64, a third longer
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+        }
     return request
 
 

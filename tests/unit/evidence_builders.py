@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modeldrop.evidence.card import Harm, Surroundings, build_card
+from modeldrop.judge.answers import AnswerBin, DriftTerms
 from modeldrop.judge.bins import Bin, Counts
 from modeldrop.judge.judge import judge, verdict_to_json
 from modeldrop.policy.model import JudgePolicy
@@ -42,6 +43,30 @@ def a_verdict(green_errors: int = 1, count: int = 6, bins: list[Bin] | None = No
         canary_started=CANARY,
         green_share=0.1,
         expected_bins=6,
+    )
+    return verdict_to_json(verdict)
+
+
+def some_answers(positive: int = 20, count: int = 6) -> list[AnswerBin]:
+    """Answers captured in a canary: of green's 20 in each period `positive` are positive, of blue's 180 half."""
+    green = {"positive": positive, "negative": 20 - positive}
+    return [
+        AnswerBin(
+            CANARY + timedelta(seconds=10 * number), 10, {"positive": 90, "negative": 90}, green, shift=number == 0
+        )
+        for number in range(count)
+    ]
+
+
+def a_drift_verdict(positive: int = 20) -> dict[str, Any]:
+    verdict = judge(
+        some_bins(0),
+        JudgePolicy(warm_up_seconds=0),
+        canary_started=CANARY,
+        green_share=0.1,
+        expected_bins=6,
+        answers=some_answers(positive),
+        drift=DriftTerms(0.1, {"positive": 0.5, "negative": 0.5}),
     )
     return verdict_to_json(verdict)
 

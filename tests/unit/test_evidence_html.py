@@ -13,7 +13,16 @@ import pytest
 from modeldrop.evidence.charts import HEIGHT, WIDTH, Axis, Mark, nice_ticks, render_board
 from modeldrop.evidence.html import render_html
 from modeldrop.judge.bins import Bin
-from tests.unit.evidence_builders import a_card, a_record, a_roll_back, a_verdict, fired, some_bins
+from tests.unit.evidence_builders import (
+    a_card,
+    a_drift_verdict,
+    a_record,
+    a_roll_back,
+    a_verdict,
+    fired,
+    some_answers,
+    some_bins,
+)
 from tests.unit.test_evidence_text import cards
 
 EVIL = '"><script>alert(1)</script>\u202e\x00'
@@ -195,3 +204,24 @@ def test_axes_end_at_round_values(high: float, last: float) -> None:
     ticks = nice_ticks(high)
     assert ticks[-1] == pytest.approx(last)
     assert 2 <= len(ticks) <= 6
+
+
+def test_drift_is_drawn_as_the_answer_that_tells_most() -> None:
+    verdict = a_drift_verdict()
+    record = a_record(verdict=verdict, rollout=a_roll_back(a_record(), fired("verdict", 42)))
+    page = render_html(a_card("rolled_back", record=record), some_bins(0), some_answers())
+    titles = [drawing.findtext("title") for drawing in drawings(page)]
+    assert "Answer \u201cpositive\u201d" in titles
+    told = next(one.findtext("desc") for one in drawings(page) if "Answer" in (one.findtext("title") or ""))
+    assert told is not None
+    assert "green, the new model: 100% so far" in told
+    assert '<th scope="row">Answers: positive</th>' in page
+    assert "how often each was given was judged, on a sample" in page
+
+
+def test_a_class_with_a_hostile_name_is_only_text() -> None:
+    verdict = a_drift_verdict()
+    verdict["metrics"][-1]["answer"] = EVIL
+    page = render_html(a_card("rolled_back", record=a_record(verdict=verdict)), some_bins(0), some_answers())
+    Page(page)
+    assert "<script" not in page

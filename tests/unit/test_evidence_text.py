@@ -12,7 +12,7 @@ from modeldrop.evidence.card import Harm
 from modeldrop.evidence.plain import plain
 from modeldrop.evidence.text import MAX_SUBJECT, SEVERITY, WORDS, render_text
 from modeldrop.release.record import OUTCOMES
-from tests.unit.evidence_builders import a_card, a_record, a_roll_back, a_verdict, fired
+from tests.unit.evidence_builders import a_card, a_drift_verdict, a_record, a_roll_back, a_verdict, fired
 from tests.unit.rollout_builders import RELEASE
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,7 +36,7 @@ def rolled_back(*alarms: dict[str, str], reason: str, **overrides: Any) -> dict[
 def cards() -> dict[str, dict[str, Any]]:
     """One card for each ending that has words of its own."""
     nobody = Harm(0, 0)
-    bad = a_verdict(8)
+    bad, flattering = a_verdict(8), a_drift_verdict()
     first = a_record(verdict={})
     first.plan["first_release"] = True
     return {
@@ -50,6 +50,9 @@ def cards() -> dict[str, dict[str, Any]]:
             harm=nobody,
         ),
         "rolled_back_verdict": rolled_back(fired("verdict", 42), reason="; ".join(bad["reasons"]), verdict=bad),
+        "rolled_back_drift": rolled_back(
+            fired("verdict", 42), reason="; ".join(flattering["reasons"]), verdict=flattering
+        ),
         "rolled_back_blind": rolled_back(
             fired("verdict", 42),
             reason=BLIND,

@@ -50,7 +50,7 @@ def as_usual(total: int) -> dict[str, int]:
 def test_a_model_that_says_positive_to_everyone_is_bad_though_nothing_fails() -> None:
     verdict = judged([answers(n, {"positive": 20}, as_usual(180)) for n in range(3)])
     assert verdict.outcome == "bad"
-    assert verdict.reasons[0].startswith('answer "positive" on 100% of green, on 50% of blue after ')
+    assert verdict.reasons[0].startswith('says "positive" to 100%, blue to 50% after ')
     drift = verdict.metrics[-1]
     assert (drift.metric, drift.answer, drift.tolerance) == ("drift", "positive", 0.1)
 

@@ -133,7 +133,17 @@ def harm_words(card: Mapping[str, Any]) -> str:
     usual = round(rates[0] * requests) if rates and rates[0] is not None else None
     if failed and usual is not None:
         told += f" (the old model's rate would have failed {usual or 'none'})"
-    return told + (f"; {slow} were slow" if slow else "")
+    return told + (f"; {slow} were slow" if slow else "") + _swayed_words(card, requests)
+
+
+def _swayed_words(card: Mapping[str, Any], requests: int) -> str:
+    """Say how many answers green gave that blue would not have, where that is what the verdict rests on."""
+    metrics = [one for one in card["verdict"].get("metrics", ()) if not one["observed_only"]]
+    worst = max(metrics, key=lambda one: float(one["log10_evidence"]), default=None)
+    if worst is None or worst["metric"] != "drift" or card["verdict"]["outcome"] != "bad":
+        return ""
+    swayed = round((worst["green_rate"] - worst["blue_rate"]) * requests)
+    return f'; about {swayed} were told "{worst["answer"]}" where the old model says something else'
 
 
 def clock(text: str) -> str:

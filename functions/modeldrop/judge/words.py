@@ -6,9 +6,9 @@ from modeldrop.judge.verdict import MetricVerdict
 
 
 def headline(one: MetricVerdict) -> str:
-    """Say the effect in a few words: `errors 9x blue`."""
+    """Say the effect in a few words: `errors 9x blue`, `says "positive" to 100%, blue to 52%`."""
     if one.metric == "drift":
-        return f'answer "{one.answer}" on {percent(one.green_rate)} of green, on {percent(one.blue_rate)} of blue'
+        return f'says "{one.answer}" to {percent(one.green_rate)}, blue to {percent(one.blue_rate)}'
     noun = "errors" if one.metric == "errors" else "slow requests"
     if one.ratio is None:
         return f"{noun} on {percent(one.green_rate)} of green, none on blue"

@@ -2,7 +2,8 @@
 
 `python -m localcloud.front --port PUBLIC --core-port CORE`. Talks to the core by two routes: the core pushes the
 routing table to POST /_localcloud/routes, and the front reports what it saw to the core's /_localcloud/observations
-once a second; the core's answer carries the table when the front's is not the newest.
+once a second; the core's answer carries the table when the front's is not the newest. Captured requests go to the
+core's /_localcloud/captures, a file a call, and from there to S3.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from localcloud.front_capture import FLUSH_SECONDS, CaptureFile
 from localcloud.front_client import ClientConnection
 from localcloud.front_invoke import Answer, Invoker, error_answer
 from localcloud.front_routes import table_from_json
@@ -24,6 +26,7 @@ from localcloud.front_routes import table_from_json
 REPORT_SECONDS = 1.0
 CORE_ANSWER_SECONDS = 10.0
 LAST_REQUESTS_SECONDS = 2.0
+LAST_CAPTURES_SECONDS = 2.0
 LISTEN_BACKLOG = 1024
 JSON_HEADERS = (("Content-Type", "application/json"),)
 
@@ -49,6 +52,33 @@ class Front:
             kept += self.invoker.observations.take()
             if await self._report(kept):
                 kept = []
+
+    async def capture_forever(self) -> None:
+        """Have captured requests written, every five seconds or when they are due."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self.invoker.captures.due.wait()
+            await self.write_captures()
+
+    async def write_captures(self) -> None:
+        """Have all that is captured written now; what can't be sent is tried again at the next call."""
+        captures = self.invoker.captures
+        captures.close_files()
+        while captures.waiting and await self._write(captures.waiting[0], captures.dropped):
+            captures.written()
+
+    async def _write(self, file: CaptureFile, dropped: int) -> bool:
+        """Send one file; the same file twice is the same object. dropped: requests to be told as lost."""
+        rule = file.rule
+        document = {"bucket": rule.bucket, "key": file.key, "kms_key_id": rule.kms_key_id, "dropped": dropped}
+        try:
+            async with asyncio.timeout(CORE_ANSWER_SECONDS):
+                await _post_json(self.core_port, "/_localcloud/captures", {**document, "body": await file.lines()})
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            return False
+        self.invoker.captures.dropped -= dropped
+        return True
 
     async def _report(self, observations: list[dict[str, object]]) -> bool:
         document = {"routes_version": self.invoker.table.version, "observations": observations}
@@ -106,14 +136,19 @@ async def serve(port: int, core_port: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     server = await loop.create_server(front.connection, "127.0.0.1", port, backlog=LISTEN_BACKLOG)
-    reports = loop.create_task(front.report_forever())
+    tasks = [loop.create_task(front.report_forever()), loop.create_task(front.capture_forever())]
     await stop.wait()
     server.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_REQUESTS_SECONDS):
             while any(client.busy for client in front.clients):
                 await asyncio.sleep(0.02)
-    reports.cancel()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_CAPTURES_SECONDS):
+            await front.write_captures()
     for client in list(front.clients):
         client.close()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from localcloud.core import ACCOUNT_ID
+from localcloud.front_capture import Captures
 from localcloud.front_fleet import FleetAnswer, FleetGoneError, FleetPool
 from localcloud.front_routes import EMPTY, EndpointRoute, FleetRoute, RouteTable, VariantRoute, pick_fleet
 
@@ -90,12 +91,14 @@ class Invoker:
         self.pool = FleetPool()
         self.in_flight: Counter[str] = Counter()
         self.observations = Observations()
+        self.captures = Captures()
 
     def swap(self, table: RouteTable) -> None:
         """Route by another table from the next request on; requests in flight end where they are."""
         self.table = table
-        ports = {f.port for e in table.endpoints.values() for v in e.variants for f in v.fleets}
-        self.pool.keep_only(ports)
+        fleets = [f for e in table.endpoints.values() for v in e.variants for f in v.fleets]
+        self.pool.keep_only({fleet.port for fleet in fleets})
+        self.captures.keep_only(frozenset(fleet.fleet for fleet in fleets))
 
     async def invoke(self, name: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request; never raises for what AWS has an error for."""
@@ -118,7 +121,10 @@ class Invoker:
             # the table changed between the choice and the call: not the model's fault, so not the user's problem
             variant, fleet = moved
             answer, model_seconds, gone = await self._ask(fleet, data)
-        return self._finish(endpoint, variant, fleet, answer, model_seconds, began, gone)
+        result = self._finish(endpoint, variant, fleet, answer, model_seconds, began, gone)
+        if answer is not None and result.status == 200:
+            self.captures.add(endpoint.name, variant.name, fleet, (headers, body), answer)
+        return result
 
     def _moved(self, name: str, variant: VariantRoute, fleet: FleetRoute) -> tuple[VariantRoute, FleetRoute] | None:
         """Choose again if the fleet is no longer routed to; None when it is, or nothing else is."""

@@ -9,6 +9,20 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class CaptureRule:
+    """Which requests of a fleet are written to S3, where, and how. types: in lower case, without parameters."""
+
+    percent: int
+    bucket: str
+    prefix: str
+    kms_key_id: str | None
+    input: bool
+    output: bool
+    csv_types: tuple[str, ...]
+    json_types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FleetRoute:
     """A model server that takes traffic. weight: its share within the variant, any unit."""
 
@@ -17,6 +31,7 @@ class FleetRoute:
     weight: float
     config: str
     published_config: bool
+    capture: CaptureRule | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ def table_from_json(document: Mapping[str, Any]) -> RouteTable:
                 variant["name"],
                 float(variant["weight"]),
                 max(1, int(variant["instances"])),
-                tuple(FleetRoute(**fleet) for fleet in variant["fleets"]),
+                tuple(_fleet_from_json(fleet) for fleet in variant["fleets"]),
             )
             for variant in entry["variants"]
             if variant["fleets"]
@@ -92,3 +107,11 @@ def table_from_json(document: Mapping[str, Any]) -> RouteTable:
         if variants:
             endpoints[entry["name"].lower()] = EndpointRoute(entry["name"], variants)
     return RouteTable(int(document["version"]), endpoints)
+
+
+def _fleet_from_json(fleet: Mapping[str, Any]) -> FleetRoute:
+    rule = fleet.get("capture")
+    if rule is None:
+        return FleetRoute(**fleet)
+    types = {name: tuple(rule[name]) for name in ("csv_types", "json_types")}
+    return FleetRoute(**{**fleet, "capture": CaptureRule(**{**rule, **types})})

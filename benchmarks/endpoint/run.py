@@ -1,6 +1,7 @@
-"""Latency and throughput of InvokeEndpoint on the local cloud, client included, as one boto3 user sees it.
+r"""Latency and throughput of InvokeEndpoint on the local cloud, client included, as one boto3 user sees it.
 
-    python benchmarks/endpoint/run.py [--model model.tar.gz --body '{"instances": [...]}'] [--rate 50] [--seconds 20]
+    python benchmarks/endpoint/run.py [--model model.tar.gz --body '{"instances": [...]}'] [--rate 50] [--seconds 20] \
+        [--capture 100]
 
 Without --model a small model is made (two numbers in, one out). Prints JSON: p50, p90, p99 and maximum in milliseconds
 at a steady rate (open loop: a late request counts from when it should have been sent), and requests a second with
@@ -44,9 +45,10 @@ def main() -> None:
     parser.add_argument("--body", default='{"instances": [[1.0, 2.0]]}', help="the request")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second of the latency run")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each run")
+    parser.add_argument("--capture", type=int, help="data capture of so many percent of the requests; by default none")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, LocalCloud.start() as cloud:
-        endpoint = deploy(cloud, options.model or small_model(Path(scratch)))
+        endpoint = deploy(cloud, options.model or small_model(Path(scratch)), options.capture)
         call = caller(cloud, endpoint, options.body.encode())
         for _ in range(200):
             call()
@@ -64,14 +66,21 @@ def small_model(scratch: Path) -> Path:
     return path
 
 
-def deploy(cloud: LocalCloud, model: Path) -> str:
+def deploy(cloud: LocalCloud, model: Path, capture_percent: int | None) -> str:
     s3, sagemaker = client(cloud, "s3"), client(cloud, "sagemaker")
     s3.create_bucket(Bucket="benchmark")
     s3.upload_file(str(model), "benchmark", "model.tar.gz")
     container = {"Image": IMAGE, "ModelDataUrl": "s3://benchmark/model.tar.gz"}
     sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container)
     variant = {"VariantName": "AllTraffic", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.c5.large"}
-    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    settings: dict[str, Any] = {"EndpointConfigName": "c", "ProductionVariants": [variant]}
+    if capture_percent is not None:
+        settings["DataCaptureConfig"] = {
+            "InitialSamplingPercentage": capture_percent,
+            "DestinationS3Uri": "s3://benchmark/captured",
+            "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+        }
+    sagemaker.create_endpoint_config(**settings)
     sagemaker.create_endpoint(EndpointName="benchmark", EndpointConfigName="c")
     while (found := sagemaker.describe_endpoint(EndpointName="benchmark"))["EndpointStatus"] == "Creating":
         time.sleep(0.2)

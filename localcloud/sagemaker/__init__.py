@@ -13,6 +13,7 @@ def install(core: Core) -> None:
     hosting = Hosting(core)
     calls.install(hosting)
     core.admin("observations", hosting.observe)
+    core.admin("captures", hosting.write_capture)
     core.admin("fleets", hosting.fleets)
     core.admin("faults", hosting.faults.set)
     core.on_start(hosting.start)

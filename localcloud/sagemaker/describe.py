@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from localcloud.sagemaker import records
+from localcloud.sagemaker import capture, records
 from localcloud.sagemaker.errors import ValidationError
 from localcloud.sagemaker.records import Endpoint, EndpointConfig, Json, Model, Pending, Variant
 
@@ -48,7 +48,9 @@ def endpoint(found: Endpoint) -> Json:
         answer["FailureReason"] = found.failure_reason
     if found.deployment_config:
         answer["LastDeploymentConfig"] = found.deployment_config
-    for name in ("DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig"):
+    if found.config_request.get("DataCaptureConfig"):
+        answer["DataCaptureConfig"] = capture.summary(found.config_request["DataCaptureConfig"])
+    for name in ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig"):
         if found.config_request.get(name):
             answer[name] = found.config_request[name]
     if found.pending is not None and found.status in (records.UPDATING, records.ROLLING_BACK, records.ROLLBACK_FAILED):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from localcloud.core import Core
 from localcloud.model_server.launcher import Launcher
-from localcloud.sagemaker import guardrails, metrics, notices, quota, records, scaling
+from localcloud.sagemaker import capture, guardrails, metrics, notices, quota, records, scaling
 from localcloud.sagemaker.alarms import alarm_state
 from localcloud.sagemaker.errors import ValidationError, existing, in_progress, missing
 from localcloud.sagemaker.faults import Faults
@@ -50,6 +50,10 @@ class Hosting:
         """Admin route of the front: metrics in, and the routing table out when the front's is not the newest."""
         count = metrics.put_observations(body["observations"])
         return {"taken": count, "routes": self.router.front_uses(int(body["routes_version"]))}
+
+    def write_capture(self, body: Json) -> Json:
+        """Admin route of the front: one file of captured requests for S3."""
+        return {"written": capture.write(self.core.client("s3"), body)}
 
     def fleets(self, _body: Json) -> Json:
         """Admin route `fleets`: every fleet with its process, for those who want to see or end one."""
@@ -185,7 +189,14 @@ class Hosting:
         container = self.registry.model(variant.settings["ModelName"]).containers[0]
         name = self.house.new_name()
         return Fleet(
-            name, endpoint.name, variant.name, config.name, container, variant.desired_instances, published_config
+            name,
+            endpoint.name,
+            variant.name,
+            config.name,
+            container,
+            variant.desired_instances,
+            published_config,
+            capture.rule(config.request),
         )
 
     def _variants(self, config: EndpointConfig, retained: dict[str, Json]) -> dict[str, Variant]:

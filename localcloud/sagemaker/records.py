@@ -52,7 +52,8 @@ class EndpointConfig:
 class Fleet:
     """The instances of one variant of one config: virtual, served by one process.
 
-    share: part of the variant's traffic; published_config: whether its metrics carry EndpointConfigName.
+    share: part of the variant's traffic; published_config: whether its metrics carry EndpointConfigName; capture: the
+    front's rule for data capture, if its config has one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Fleet:
     container: Json
     instances: int
     published_config: bool
+    capture: Json | None = None
     share: float = 0.0
     process: ServerProcess | None = None
     wanted: bool = True

@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localcloud.core import Core
+from localcloud.sagemaker import capture
 from localcloud.sagemaker.errors import ValidationError, existing, missing
 from localcloud.sagemaker.fleets import model_data, split_uri
 from localcloud.sagemaker.records import EndpointConfig, Json, Model
@@ -87,6 +88,7 @@ class Registry:
             self._check_variant(variant)
         if request.get("ShadowProductionVariants"):
             raise ValidationError("ShadowProductionVariants are not covered by the local cloud.")
+        capture.check(request)
         _check_metrics(request.get("MetricsConfig") or {})
         with self._lock:
             if name.lower() in self.configs:

@@ -100,6 +100,7 @@ def _variant(endpoint: Endpoint, variant: Variant) -> Json:
                 "weight": fleet.share,
                 "config": fleet.config,
                 "published_config": fleet.published_config,
+                "capture": fleet.capture,
             }
             for fleet in fleets
             if fleet.process is not None and fleet.share > 0

@@ -29,7 +29,7 @@ $(UV):
 
 setup: .venv/.ready  ## uv, .venv and every locked package
 
-demo: setup      ## the main job on this machine: five drops, one roll back, two refusals
+demo: setup      ## the main job on this machine: six drops, two roll backs, two refusals
 	@$(BIN)/modeldrop local demo $(DEMO_ARGS)
 
 test: setup lint  ## every gate and every test

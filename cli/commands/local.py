@@ -64,7 +64,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cloud running at the end, until Ctrl-C.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
 ) -> None:
-    """Drop five models: one is created, one promoted, one rolled back, two refused. About four minutes.
+    """Drop six models: one is created, one promoted, two rolled back, two refused. About five minutes.
 
     Exit status 1 when an outcome is not the expected one. Example: modeldrop local demo --plain
     """

@@ -1,1 +1,1 @@
-"""The demo: five drops on a local cloud of its own, with users on the endpoint all the time."""
+"""The demo: six drops on a local cloud of its own, with users on the endpoint all the time."""

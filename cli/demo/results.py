@@ -18,6 +18,7 @@ EXPECTED = {
     "release-3": "rolled_back",
     "release-4": "rejected",
     "release-5": "rejected",
+    "release-6": "rolled_back",
 }
 # shifts and rollbacks must not be felt: 25 requests a second leave no such hole unless nobody answers
 LONGEST_SILENCE_SECONDS = 3.0

@@ -1,4 +1,4 @@
-"""The demo's story: a local cloud, a real deployment, users, and five models dropped one after the other."""
+"""The demo's story: a local cloud, a real deployment, users, and six models dropped one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's path: sam build, sam deploy, five models dropped under traffic, on one local cloud with short bakes."""
+"""The user's path: sam build, sam deploy, six models dropped under traffic, on one local cloud with short bakes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from cli.demo.results import Drop, Story
 from cli.screen import PlainScreen, Screen
 from localcloud.cloud import LocalCloud
 
-SHORTER = {b"bake: 30s": b"bake: 25s", b"final_bake: 20s": b"final_bake: 10s"}
+SHORTER = {b"final_bake: 20s": b"final_bake: 10s"}
 
 pytestmark = pytest.mark.timeout(420)
 
@@ -88,14 +88,22 @@ def test_a_model_that_speaks_another_language_is_refused_with_the_difference(sto
     assert any("SERVING_BREAKING" in one and "input text" in one and "gone" in one for one in said), said
 
 
+def test_a_model_that_says_positive_to_everyone_is_rolled_back_though_nothing_fails(story: Story) -> None:
+    flattering = drop(story, "release-6")
+    assert flattering.record.outcome == "rolled_back"
+    assert 'says "positive" to 100%, blue to ' in flattering.record.evidence["verdict"]["reasons"][0]
+    assert not story.seen_during(flattering).failed
+
+
 def test_each_release_is_told_by_exactly_one_outcome_message(story: Story) -> None:
-    words = ("CREATED", "PROMOTED", "ROLLED BACK", "REJECTED", "REJECTED")
+    words = ("CREATED", "PROMOTED", "ROLLED BACK", "REJECTED", "REJECTED", "ROLLED BACK")
     told = [next((word for word in words if word in subject), None) for subject in story.messages]
     assert [word for word in told if word] == list(words)
 
 
 def test_the_commands_tell_the_same_as_the_releases(story: Story) -> None:
     assert [one["outcome"] for one in ASKED["history"]] == [
+        "rolled_back",
         "rejected",
         "rejected",
         "rolled_back",

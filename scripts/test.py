@@ -116,9 +116,9 @@ def read_end(suite: Suite, seconds: float, status: int, log: Path) -> Ended:
     counts = {word.rstrip("s"): int(number) for number, word in COUNT.findall(closing)}
     failed = counts.get("failed", 0) + counts.get("error", 0)
     bad = tuple(line for line in lines if line.startswith(("FAILED ", "ERROR ")))
-    if not closing or (status not in (0, NOTHING_SELECTED) and not failed):
-        status, failed = status or 1, failed + 1
-        bad = (*bad, f"FAILED {suite.name}: pytest ended with status {status} before it was done, see {log}")
+    if not closing or (status not in (0, NOTHING_SELECTED) and not bad):
+        status, failed = status or 1, max(failed, 1)
+        bad = (f"FAILED {suite.name}: pytest ended with status {status} before it was done, see {log}",)
     return Ended(suite, seconds, status, counts.get("passed", 0), failed, counts.get("skipped", 0), bad)
 
 

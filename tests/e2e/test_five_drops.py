@@ -18,7 +18,7 @@ from localcloud.cloud import LocalCloud
 
 SHORTER = {b"bake: 30s": b"bake: 25s", b"final_bake: 20s": b"final_bake: 10s"}
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(900)
 
 
 # what each command printed at the end of the story, by its first words

@@ -30,6 +30,7 @@ NOTHING_SELECTED = 5  # pytest's exit status, for instance of a -k that fits no 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 CLOSING = re.compile(r"(=+ )?(no tests|\d+ ).* in [\d.]+s( \(\S+\))?( =+)?")
+SHORT_SUMMARY = "= short test summary info ="
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -97,9 +98,12 @@ class Running:
             return None
         return read_end(self.suite, time.monotonic() - self._began, self.process.returncode, self.log)
 
-    def stop(self) -> None:
-        """Interrupt it as Ctrl-C would, and after the grace kill what is left of its session."""
+    def interrupt(self) -> None:
+        """Ask it to end as Ctrl-C would."""
         self.process.send_signal(signal.SIGINT)
+
+    def stop(self) -> None:
+        """Wait for the end of an interrupted suite, and after the grace kill what is left of its session."""
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(GRACE_SECONDS)
@@ -115,7 +119,8 @@ def read_end(suite: Suite, seconds: float, status: int, log: Path) -> Ended:
     closing = next((line for line in reversed(lines) if CLOSING.fullmatch(line)), "")
     counts = {word.rstrip("s"): int(number) for number, word in COUNT.findall(closing)}
     failed = counts.get("failed", 0) + counts.get("error", 0)
-    bad = tuple(line for line in lines if line.startswith(("FAILED ", "ERROR ")))
+    short = next((number for number, line in enumerate(lines) if SHORT_SUMMARY in line), len(lines))
+    bad = tuple(line for line in lines[short:] if line.startswith(("FAILED ", "ERROR ")))
     if not closing or (status not in (0, NOTHING_SELECTED) and not bad):
         status, failed = status or 1, max(failed, 1)
         bad = (f"FAILED {suite.name}: pytest ended with status {status} before it was done, see {log}",)
@@ -139,22 +144,21 @@ def play(lanes: Sequence[Sequence[Suite]], options: Sequence[str], work: Path) -
                     said = time.monotonic()
             if time.monotonic() - said >= SILENCE_SECONDS:
                 said = time.monotonic()
-                print(
-                    f"after {said - began:.0f} s: {', '.join(one.progress() for one in running.values())}", flush=True
-                )
+                shares = ", ".join(one.progress() for one in running.values())
+                print(f"after {said - began:.0f} s: {shares}", flush=True)
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
+        return ends, True
+    else:
+        return ends, False
+    finally:
+        for one in running.values():
+            one.interrupt()
         for one in running.values():
             one.stop()
             if end := one.ended():
                 show(one, end)
                 ends.append(end)
-        return ends, True
-    finally:
-        for one in running.values():
-            if one.process.poll() is None:
-                one.stop()
-    return ends, False
 
 
 def show(suite: Running, end: Ended) -> None:
@@ -205,7 +209,7 @@ def main(options: Sequence[str], lanes: Sequence[Sequence[Suite]] = LANES, work:
     names = ", ".join(" then ".join(suite.name for suite in lane) for lane in lanes)
     print(f"running side by side: {names}; output in {work}", flush=True)
     ends, interrupted = play(lanes, options, work)
-    print(f"\n{summary(ends)}", flush=True)
+    print(f"\n{'interrupted' if interrupted else 'all suites have ended'}\n{summary(ends)}", flush=True)
     return exit_status(ends, interrupted)
 
 

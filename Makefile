@@ -33,7 +33,7 @@ demo: setup      ## the main job on this machine: six drops, two roll backs, two
 	@$(BIN)/modeldrop local demo $(DEMO_ARGS)
 
 test: setup lint  ## every gate and every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m scripts.test $(PYTEST_ARGS)
 
 lint: setup      ## ruff, mypy, cfn-lint, statelint
 	@$(BIN)/ruff format --check --quiet .

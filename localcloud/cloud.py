@@ -19,7 +19,7 @@ from typing import Any, Self
 from localcloud.processes import module_command, spawner, stop_process
 
 REGION = "us-east-1"
-START_SECONDS = 30.0  # usually three; a busy machine may need more before it is a fault
+START_SECONDS = 120.0  # usually three; a busy machine may need much more before it is a fault
 LOG_TAIL_LINES = 25
 
 

@@ -128,6 +128,8 @@ def _deploy(left: ExitStack, shown: Screen, cloud: LocalCloud, work: Path, secon
         "SAM_CLI_TELEMETRY": "0",
         # functions that share their code share one build folder
         "SAM_CLI_BETA_BUILD_PERFORMANCE": "1",
+        # sam reads all events of the stack at each poll, twice a second if not told otherwise
+        "SAM_CLI_POLL_DELAY": "2",
         # sam looks for the runtime's python3.13 on the path
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
     }

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from localcloud.cloud import LocalCloud
-from tests.conformance.hosting import hosting, hosting_session, many, serving_models, steady  # noqa: F401 fixtures
+from tests.conformance.hosting import PATIENCE_SECONDS, hosting, hosting_session, many, serving_models, steady  # noqa: F401 fixtures
 
 _numbers = itertools.count(1)
 
@@ -54,7 +54,7 @@ def unique() -> Callable[[str], str]:
 def eventually() -> Callable[..., Any]:
     """Ask until the answer is true (and return it), or fail with what was last seen."""
 
-    def ask(question: Callable[[], Any], seconds: float = 10.0, every: float = 0.05) -> Any:
+    def ask(question: Callable[[], Any], seconds: float = PATIENCE_SECONDS, every: float = 0.05) -> Any:
         deadline = time.monotonic() + seconds
         while not (answer := question()):
             if time.monotonic() > deadline:

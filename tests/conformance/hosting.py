@@ -21,6 +21,8 @@ CPU_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2
 GPU_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.20.0-gpu-py312"
 VARIANT = "AllTraffic"
 BUCKET = "hosting-models"
+# how long a test waits for what must come; a busy machine decides nothing
+PATIENCE_SECONDS = 120.0
 _numbers = itertools.count(1)
 
 
@@ -76,7 +78,7 @@ class Hosting:
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config or self.config(), **settings)
         self._made.append(name)
         if wait:
-            found = self.settled(name, 60)
+            found = self.settled(name)
             assert found["EndpointStatus"] == "InService", found
         return name
 
@@ -88,7 +90,7 @@ class Hosting:
     def describe(self, name: str) -> dict[str, Any]:
         return self.sagemaker.describe_endpoint(EndpointName=name)
 
-    def settled(self, name: str, seconds: float = 30.0) -> dict[str, Any]:
+    def settled(self, name: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Wait until no change is under way, and return the description."""
         deadline = time.monotonic() + seconds
         while (found := self.describe(name))["EndpointStatus"] in ("Creating", "Updating", "RollingBack"):
@@ -97,7 +99,7 @@ class Hosting:
             time.sleep(0.05)
         return found
 
-    def watch(self, name: str, seconds: float = 30.0) -> list[tuple[str, str, str]]:
+    def watch(self, name: str, seconds: float = PATIENCE_SECONDS) -> list[tuple[str, str, str]]:
         """Return every (endpoint status, variant status, message) seen until no change is under way."""
         seen: list[tuple[str, str, str]] = []
         deadline = time.monotonic() + seconds

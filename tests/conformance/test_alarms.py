@@ -19,8 +19,6 @@ Client = Callable[[str], Any]
 Unique = Callable[[str], str]
 Eventually = Callable[..., Any]
 
-# a period of 10 s, its end, 3 s of lag, and room for a busy machine
-ONE_EVALUATION_SECONDS = 18.0
 ENDPOINT = [{"Name": "Endpoint", "Value": "sentiment"}]
 
 
@@ -147,7 +145,7 @@ def evaluated(client: Client, eventually: Eventually) -> Evaluated:
     cloudwatch.set_alarm_state(AlarmName=made.name("by-hand"), StateValue="ALARM", StateReason="a test")
     assert described(cloudwatch, made.name("by-hand"))["StateReason"] == "a test"
     for stem in ("verdict", "silent", "muted", "slow", "rate"):
-        eventually(lambda stem=stem: in_state(cloudwatch, made.name(stem), "ALARM"), ONE_EVALUATION_SECONDS, 0.3)
+        eventually(lambda stem=stem: in_state(cloudwatch, made.name(stem), "ALARM"), every=0.3)
     return made
 
 
@@ -205,7 +203,7 @@ def test_the_next_good_period_ends_an_alarm_and_history_has_it_all(
 ) -> None:
     cloudwatch, name = client("cloudwatch"), evaluated.name("verdict")
     publish(cloudwatch, name, 0, Dimensions=ENDPOINT)
-    eventually(lambda: in_state(cloudwatch, name, "OK"), ONE_EVALUATION_SECONDS, 0.3)
+    eventually(lambda: in_state(cloudwatch, name, "OK"), every=0.3)
     kinds = [item["HistoryItemType"] for item in cloudwatch.describe_alarm_history(AlarmName=name)["AlarmHistoryItems"]]
     assert sorted(kinds) == ["Action", "ConfigurationUpdate", "StateUpdate", "StateUpdate"]
 

@@ -47,18 +47,24 @@ def test_no_process_survives_the_end_of_up(signum):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     began = time.monotonic()
+    # a job in the background ignores SIGINT and would hand that down; a handler is not handed down
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     up = subprocess.Popen(
         [sys.executable, "-m", "localcloud", "up", "--port", str(port)], stdout=subprocess.PIPE, env=dict(os.environ)
     )
+    signal.signal(signal.SIGINT, before)
     with up:
-        assert up.stdout is not None
-        assert f"http://localhost:{port}".encode() in up.stdout.readline()
-        print(f"up in {time.monotonic() - began:.1f} s")
-        marker = f"--public-url http://localhost:{port} "
-        assert _processes_of(marker)
-        up.send_signal(signum)
-        up.wait(10)
-        deadline = time.monotonic() + 10
+        try:
+            assert up.stdout is not None
+            assert f"http://localhost:{port}".encode() in up.stdout.readline()
+            print(f"up in {time.monotonic() - began:.1f} s")
+            marker = f"--public-url http://localhost:{port} "
+            assert _processes_of(marker)
+            up.send_signal(signum)
+            up.wait(60)
+        finally:
+            up.kill()
+        deadline = time.monotonic() + 60
         while (left := _processes_of(marker)) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert left == []

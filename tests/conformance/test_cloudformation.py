@@ -27,7 +27,7 @@ def stack(client, unique, eventually):
             done = found["StackStatus"].endswith(FINAL) and "CLEANUP" not in found["StackStatus"]
             return found if done else None
 
-        return eventually(finished, seconds=30)
+        return eventually(finished)
 
     def deploy(template: dict, label: str = "stack", update: bool = False, **options) -> dict:
         name = names.setdefault(label, unique(label))

@@ -117,7 +117,7 @@ def answer_to_an_upload(client, eventually, key):
                 return row
         return None
 
-    return eventually(finished, seconds=20)
+    return eventually(finished)
 
 
 def test_an_upload_runs_the_state_machine_and_its_function(app, client, eventually):

@@ -220,7 +220,7 @@ def test_retries_end_in_the_dead_letters_with_the_condition(
     }
     a_rule(client, unique("rule"), {"source": [source]}, target)
     put(client, source, {})
-    (message,) = eventually(lambda: received(client, dead_url), 15)
+    (message,) = eventually(lambda: received(client, dead_url))
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     assert (attributes["ERROR_CODE"], attributes["EXHAUSTED_RETRY_CONDITION"], attributes["RETRY_ATTEMPTS"]) == (
         "ERROR_FROM_TARGET",

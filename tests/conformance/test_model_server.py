@@ -80,14 +80,11 @@ def test_a_slow_request_does_not_hold_up_others(hosting):
     name = hosting.endpoint(hosting.config("moody"))
     hosting.invoke(name, {"instances": [1]})
     with ThreadPoolExecutor(1) as threads:
-        began = time.monotonic()
-        slow = threads.submit(lambda: (hosting.invoke(name, {"instances": [800]}), time.monotonic() - began)[1])
+        slow = threads.submit(hosting.invoke, name, {"instances": [3000]})
         time.sleep(0.2)
-        quick_began = time.monotonic()
         hosting.invoke(name, {"instances": [1]})
-        quick = time.monotonic() - quick_began
-        took = slow.result()
-    assert took > 4 * quick, (took, quick)
+        assert not slow.done()
+        slow.result()
 
 
 def test_a_model_that_never_loads_takes_nothing_down_with_it(hosting, steady):

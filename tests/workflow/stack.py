@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -21,9 +22,18 @@ from modeldrop.release.upload import Upload, destination, release_id, table_endp
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "modeldrop"
-Models = tuple[bytes, bytes]
+# a release takes about a minute on a machine of its own; a busy one decides nothing here
+PATIENCE_SECONDS = 300.0
 # sam and the runtime's python3.13, also where the environment is not active
 TOOLS = {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
+
+
+class Models(NamedTuple):
+    """Real archives: a model, a better one, and one whose input has another name."""
+
+    first: bytes
+    better: bytes
+    breaking: bytes
 
 
 class Stack:
@@ -70,19 +80,26 @@ class Stack:
 
         threading.Thread(target=receive, daemon=True).start()
 
-    def upload(self, key: str, body: bytes) -> Upload:
+    def upload(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> Upload:
         """Put an object and return the upload that S3's event will tell of."""
         s3, bucket = self.client("s3"), self.outputs["UploadBucket"]
-        version = s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        version = s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata or {})["VersionId"]
         modified = s3.head_object(Bucket=bucket, Key=key, VersionId=version)["LastModified"]
         return Upload(bucket, key, version, modified, "", len(body))
 
-    def drop(self, endpoint: str, archive: bytes, policy: str | None = None, label: str = "") -> str:
+    def drop(
+        self,
+        endpoint: str,
+        archive: bytes,
+        policy: str | None = None,
+        label: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
         """Drop an artifact (its policy first) and return the release id."""
         if policy is not None:
             self.upload(f"{endpoint}/rollout.yaml", policy.encode())
         key = "/".join(part for part in (endpoint, label, "model.tar.gz") if part)
-        return release_id(self.upload(key, archive), destination(key).endpoint)
+        return release_id(self.upload(key, archive, metadata), destination(key).endpoint)
 
     def drop_key(self, key: str, archive: bytes) -> tuple[str, str]:
         """Drop an artifact under any key; the name it is filed under and its release id."""
@@ -93,7 +110,7 @@ class Stack:
         """Return the messages of a release's outcome that went out so far."""
         return [one for one in self.messages if one.get("dedupe_id") == release]
 
-    def finished(self, endpoint: str, release: str, seconds: float = 120) -> ReleaseRecord:
+    def finished(self, endpoint: str, release: str, seconds: float = PATIENCE_SECONDS) -> ReleaseRecord:
         """Wait until the release's message is out; its record."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -118,7 +135,9 @@ class Stack:
         assert found["EndpointStatus"] == "InService"
         return str(found["EndpointConfigName"])
 
-    def wait_for_phase(self, endpoint: str, release: str, *phases: str, seconds: float = 120) -> ReleaseRecord:
+    def wait_for_phase(
+        self, endpoint: str, release: str, *phases: str, seconds: float = PATIENCE_SECONDS
+    ) -> ReleaseRecord:
         """Wait until a release is in one of the phases; its record."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -133,11 +152,11 @@ class Stack:
         """Run the command line as an operator would; what it said."""
         command = [sys.executable, "-m", "cli.main", *arguments]
         environment = {**os.environ, **self.cloud.environment()}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
         assert done.returncode == status, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def lease_is_free(self, endpoint: str, seconds: float = 10) -> bool:
+    def lease_is_free(self, endpoint: str, seconds: float = 60) -> bool:
         """Say whether the lease is given back (which follows the message by a step)."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -148,7 +167,8 @@ class Stack:
 
 
 def deploy(cloud: LocalCloud, directory: Path) -> None:
-    sam = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_BETA_BUILD_PERFORMANCE": "1"}
+    # sam reads all events of the stack at each poll; twice a second is work for a processor that has other suites
+    sam = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_BETA_BUILD_PERFORMANCE": "1", "SAM_CLI_POLL_DELAY": "2"}
     environment = {**os.environ, **TOOLS, **cloud.environment(), **sam}
     template, built = str(ROOT / "template.yaml"), str(directory / "build")
     options = ["--config-file", str(ROOT / "samconfig.toml")]
@@ -159,5 +179,5 @@ def deploy(cloud: LocalCloud, directory: Path) -> None:
 
 
 def run(command: list[str], environment: dict[str, str], directory: Path) -> None:
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

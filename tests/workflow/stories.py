@@ -1,7 +1,8 @@
-"""What happens to releases in the workflow tests: each story on an endpoint of its own, all of them at once."""
+"""What happens to releases in the workflow tests: each story on an endpoint of its own, many at once."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,12 +17,17 @@ POLICY = """
 endpoint: {{instance_count: 2, metrics_every: 10s{endpoint}}}
 strategy: {strategy}
 canary: {{size: 1, bake: {bake}, final_bake: {final_bake}}}
-judge: {{metric_lag: 3s, dead_man: 20s, slow: 50ms, warm_up: 0s, min_green: 1}}
+judge: {{metric_lag: 3s, dead_man: {dead_man}, slow: 50ms, warm_up: 0s, min_green: 1}}
 on_blind: {on_blind}
 on_inconclusive: {on_inconclusive}
 gates: {{rehearsal: "off", approval: {approval}}}
+artifact: {{breaking: {breaking}}}
 retain: 2
 """
+# a bake that is cut short: what cuts it has its time, also on a busy machine
+LONG = "60s"
+# more at once would end no sooner (the longest takes as long as its bakes), and start a process for every function each
+AT_ONCE = 8
 Ended = tuple[ReleaseRecord, ...]
 Played = dict[str, Future[Ended]]
 
@@ -35,18 +41,23 @@ def policy(**overrides: str) -> str:
         "on_blind": "promote",
         "on_inconclusive": "promote",
         "approval": "none",
+        "breaking": "refuse",
+        # as long as the bakes allow: all stories at once make looks slow
+        "dead_man": "30s",
     }
     return POLICY.format(**(usual | overrides))
 
 
 @contextmanager
 def play(stack: Stack, models: Models) -> Iterator[Played]:
-    """Play the stories at once; then, when they are over, those in which the judge is dead."""
+    """Play the stories, many at once; then, when they are over, those in which the judge is dead."""
     stories = (
-        *(crowd, capacity, crash, throws),
-        *(abort_in_bake, abort_before, approval, overtaken, scaling, retention, silent, doubtful, killed),
+        # the longest first
+        *(restored, language, crowd, scaling, retention, doubtful, silent),
+        *(abort_in_bake, abort_before, killed, throws, capacity, crash, approval, overtaken, claim),
     )
-    with ThreadPoolExecutor(len(stories) + 1) as pool:
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = {story.__name__: pool.submit(story, stack, models) for story in stories}
         futures |= {"dead": pool.submit(dead_judge, stack, models, [*futures.values()])}
         yield futures
@@ -59,7 +70,7 @@ def created(stack: Stack, name: str, models: Models, text: str) -> ReleaseRecord
 
 
 def abort_in_bake(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "abort", models, policy())
+    first = created(stack, "abort", models, policy(bake=LONG))
     second = stack.drop("abort", models[1])
     stack.wait_for_phase("abort", second, "canary")
     assert "abort of" in stack.modeldrop("abort", "abort")
@@ -67,8 +78,8 @@ def abort_in_bake(stack: Stack, models: Models) -> Ended:
 
 
 def abort_before(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "hasty", models, policy())
-    stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": "hasty", "seconds": 8})
+    first = created(stack, "hasty", models, policy(bake=LONG))
+    stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": "hasty", "seconds": 20})
     second = stack.drop("hasty", models[1])
     stack.wait_for_phase("hasty", second, "rolling_out")
     stack.modeldrop("abort", "hasty")
@@ -110,7 +121,7 @@ def scaling(stack: Stack, models: Models) -> Ended:
     promoted = stack.finished("scaled", second)
     assert bounds(stack) == (2, 4, False)
     assert instances(stack) == 3
-    third = stack.drop("scaled", models[0])
+    third = stack.drop("scaled", models[0], policy(endpoint=more, bake=LONG))
     stack.wait_for_phase("scaled", third, "canary")
     stack.modeldrop("abort", "scaled")
     aborted = stack.finished("scaled", third)
@@ -155,7 +166,7 @@ def doubtful(stack: Stack, models: Models) -> Ended:
 
 
 def killed(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "killed", models, policy())
+    first = created(stack, "killed", models, policy(bake=LONG))
     second = stack.drop("killed", models[1])
     record = stack.wait_for_phase("killed", second, "canary")
     stack.client("stepfunctions").stop_execution(executionArn=record.execution_arn, error="Killed", cause="by a test")
@@ -164,7 +175,7 @@ def killed(stack: Stack, models: Models) -> Ended:
 
 def dead_judge(stack: Stack, models: Models, others: list[Future[Ended]]) -> Ended:
     """Take the judge's concurrency away, as an operator or a full account might: every endpoint loses its judge."""
-    text = policy(bake="60s")
+    text = policy(bake=LONG, dead_man="20s")
     for name in ("dead", "dead-abort"):
         created(stack, name, models, text)
     for other in others:
@@ -176,7 +187,7 @@ def dead_judge(stack: Stack, models: Models, others: list[Future[Ended]]) -> End
     client.put_function_concurrency(FunctionName=judge, ReservedConcurrentExecutions=0)
     try:
         stack.modeldrop("abort", "dead-abort")
-        return tuple(stack.finished(name, release, 240) for name, release in seconds.items())
+        return tuple(stack.finished(name, release) for name, release in seconds.items())
     finally:
         client.delete_function_concurrency(FunctionName=judge)
 
@@ -188,7 +199,7 @@ def crowd(stack: Stack, models: Models) -> Ended:
     older = stack.drop("crowd", models[0], label="older")
     time.sleep(1.1)  # S3's LastModified has whole seconds
     newer = stack.drop("crowd", models[0], label="newer")
-    return (first, *(stack.finished("crowd", release, 240) for release in (rolling, older, newer)))
+    return (first, *(stack.finished("crowd", release) for release in (rolling, older, newer)))
 
 
 def capacity(stack: Stack, models: Models) -> Ended:
@@ -204,10 +215,34 @@ def crash(stack: Stack, models: Models) -> Ended:
 
 
 def throws(stack: Stack, models: Models) -> Ended:
-    first = stack.finished("throws", stack.drop("throws", models[0], policy()))
+    first = stack.finished("throws", stack.drop("throws", models[0], policy(bake=LONG)))
     second = stack.drop("throws", models[1])
     stack.wait_for_phase("throws", second, "canary")
     # bins that are none: JudgeRollout throws at its next look
     key = f"reports/throws/{second}/bins.jsonl"
     stack.client("s3").put_object(Bucket=stack.outputs["ApprovedBucket"], Key=key, Body=b"this is no bin\n")
     return first, stack.finished("throws", second)
+
+
+def restored(stack: Stack, models: Models) -> Ended:
+    first = created(stack, "again", models, policy())
+    assert stack.modeldrop("rollback", "again", status=1) == ""
+    second = stack.finished("again", stack.drop("again", models.better))
+    answer = json.loads(stack.modeldrop("rollback", "again", "--json"))
+    assert answer["restores"] == first.release
+    return first, second, stack.finished("again", answer["release"])
+
+
+def claim(stack: Stack, models: Models) -> Ended:
+    """A file that only says that it restores a release."""
+    first = created(stack, "claim", models, policy())
+    metadata = {"modeldrop-restores": first.release}
+    return first, stack.finished("claim", stack.drop("claim", models.better, metadata=metadata))
+
+
+def language(stack: Stack, models: Models) -> Ended:
+    """A model with a renamed input beside a live one, then once more with a policy that allows it."""
+    first = created(stack, "language", models, policy())
+    refused = stack.finished("language", stack.drop("language", models.breaking, label="refused"))
+    allowing = policy(breaking="allow")
+    return first, refused, stack.finished("language", stack.drop("language", models.breaking, allowing, "allowed"))

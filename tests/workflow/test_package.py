@@ -12,10 +12,10 @@ from pathlib import Path
 def test_a_keras_model_and_its_samples_become_an_archive_with_golden_requests(tmp_path: Path) -> None:
     make = "import sys, keras; keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(sys.argv[1])"
     model, samples, archive = tmp_path / "mine.keras", tmp_path / "samples.jsonl", tmp_path / "model.tar.gz"
-    subprocess.run([sys.executable, "-c", make, str(model)], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-c", make, str(model)], check=True, capture_output=True, timeout=240)
     samples.write_text("[1.0, 2.0]\n[0.5, 0.25]\n")
     command = [sys.executable, "-m", "cli.main", "package", str(model), "--sample", str(samples), "-o", str(archive)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     with tarfile.open(archive) as tar:
         content = tar.extractfile("1/assets.extra/golden.jsonl")

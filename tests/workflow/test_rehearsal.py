@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -18,21 +15,12 @@ import pytest
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.rehearsal import rehearsal_name
 from modeldrop.release.reports import rehearsal_key
-from tests.workflow.stack import ROOT, Stack
+from tests.workflow.stack import PATIENCE_SECONDS, Models, Stack
 
 POLICY = """
 endpoint: {{instance_type: ml.c5.large, instance_count: 1, metrics_every: 10s}}
 gates: {{rehearsal: {}}}
 """
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The sample model with its golden requests."""
-    out = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "model", "build", "--out", str(out)]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}, check=True, capture_output=True)
-    return (out / "release-1" / "model.tar.gz").read_bytes()
 
 
 def with_golden(model: bytes, *lines: dict[str, Any]) -> bytes:
@@ -50,8 +38,9 @@ def with_golden(model: bytes, *lines: dict[str, Any]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def ended(stack: Stack, model: bytes) -> Iterator[dict[str, Future[ReleaseRecord]]]:
-    """Play every story at once."""
+def ended(stack: Stack, models: Models) -> Iterator[dict[str, Future[ReleaseRecord]]]:
+    """Play the stories, some at once: those of the other tests are played as well."""
+    model = models.first  # it has golden requests
     wrong = with_golden(model, {"request": {"instances": ["good"]}, "response": {"predictions": [{"label": "nobody"}]}})
     open_answer = with_golden(model, {"request": {"instances": ["good"]}})
     stories = {
@@ -63,20 +52,20 @@ def ended(stack: Stack, model: bytes) -> Iterator[dict[str, Future[ReleaseRecord
         "broken": lambda: broken(stack, model),
         "aborted": lambda: aborted(stack, model),
     }
-    with ThreadPoolExecutor(len(stories)) as pool:
+    with ThreadPoolExecutor(4) as pool:
         yield {name: pool.submit(story) for name, story in stories.items()}
 
 
 def play(stack: Stack, name: str, archive: bytes, gate: str = "ml.c5.large") -> ReleaseRecord:
-    return stack.finished(f"re-{name}", stack.drop(f"re-{name}", archive, POLICY.format(gate)), 200)
+    return stack.finished(f"re-{name}", stack.drop(f"re-{name}", archive, POLICY.format(gate)))
 
 
 def rehearsing(stack: Stack, endpoint: str, model: bytes) -> ReleaseRecord:
     """Drop a model whose throw-away endpoint takes its time, and wait until it is being made."""
     release = stack.drop(endpoint, model, POLICY.format("ml.c5.large"))
     name = rehearsal_name(release)
-    stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": name, "seconds": 8})
-    deadline = time.monotonic() + 90
+    stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": name, "seconds": 20})
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (stack.endpoint(name) or {}).get("EndpointStatus") != "Creating":
         assert time.monotonic() < deadline, "the rehearsal did not begin"
         time.sleep(0.1)
@@ -87,13 +76,13 @@ def broken(stack: Stack, model: bytes) -> ReleaseRecord:
     """A container that ends at its start."""
     release = stack.drop("re-broken", model, POLICY.format("ml.c5.large"))
     stack.cloud.admin("faults", {"kind": "crash", "endpoint": rehearsal_name(release)})
-    return stack.finished("re-broken", release, 200)
+    return stack.finished("re-broken", release)
 
 
 def aborted(stack: Stack, model: bytes) -> ReleaseRecord:
     release = rehearsing(stack, "re-aborted", model).release
     assert "abort of" in stack.modeldrop("abort", "re-aborted")
-    return stack.finished("re-aborted", release, 200)
+    return stack.finished("re-aborted", release)
 
 
 def killed(stack: Stack, model: bytes) -> ReleaseRecord:
@@ -101,10 +90,10 @@ def killed(stack: Stack, model: bytes) -> ReleaseRecord:
     record = rehearsing(stack, "re-stopped", model)
     release = record.release
     stack.client("stepfunctions").stop_execution(executionArn=record.execution_arn, error="Killed", cause="by a test")
-    return stack.finished("re-stopped", release, 200)
+    return stack.finished("re-stopped", release)
 
 
-def left_over(stack: Stack, record: ReleaseRecord, seconds: float = 20) -> list[str]:
+def left_over(stack: Stack, record: ReleaseRecord, seconds: float = 60) -> list[str]:
     """What the rehearsal left behind, once deleting has had its time."""
     name, deadline = rehearsal_name(record.release), time.monotonic() + seconds
     sagemaker, s3 = stack.client("sagemaker"), stack.client("s3")

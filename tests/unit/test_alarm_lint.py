@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +11,9 @@ from modeldrop.errors import PolicyRejectedError
 from modeldrop.policy.model import CanaryPolicy, CapacitySize, SloPolicy
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.lint import lint_alarms
-from modeldrop.rollout.plan import LiveState, Traffic
-from modeldrop.rollout.sight import _low_quantile, seconds_until_seen
+from modeldrop.rollout.plan import LiveState, RolloutPlan, Traffic
+from modeldrop.rollout.preview import seconds_until_found
+from modeldrop.rollout.sight import sight
 from tests.unit.rollout_builders import GPU, RELEASE, a_demo_policy, a_plan, a_policy
 
 GREEN = [{"Name": name, "Value": "x"} for name in ("EndpointName", "VariantName", "EndpointConfigName")]
@@ -122,31 +123,37 @@ def test_a_canary_too_short_for_a_verdict_is_told() -> None:
     assert "a bad green may meet all users" in " ".join(a_plan(policy=policy).notes)
 
 
+def seen_after(plan: RolloutPlan, blue_rate: float, green_rate: float) -> int | None:
+    return seconds_until_found(
+        plan,
+        a_policy().judge,
+        "errors",
+        requests_per_second=50,
+        blue_rate=blue_rate,
+        green_rate=green_rate,
+        chance=0.99,
+    )
+
+
 def test_a_worse_green_is_seen_sooner() -> None:
-    plan = a_plan()
-    seen = [
-        seconds_until_seen(plan, a_policy().judge, requests_per_second=50, blue_rate=0.005, green_rate=rate)
-        for rate in (0.05, 0.1, 0.5)
-    ]
+    seen = [seen_after(a_plan(), 0.005, rate) for rate in (0.05, 0.1, 0.5)]
     assert all(one is not None for one in seen)
     assert seen == sorted(seen, reverse=True)  # type: ignore[type-var]
-    assert seen[-1] == 60 + 90 + 60 + 30
+    # a bin, the metric lag, a look, and one period of the verdict's alarm
+    assert seen[-1] == 60 + 90 + 30 + 30
 
 
-@pytest.mark.parametrize(("rate", "trials"), [(0.05, 40), (0.3, 5), (0.02, 1000), (0.5, 100_000)])
-def test_the_unlucky_hundredth_is_a_hundredth(rate: float, trials: int) -> None:
-    low = _low_quantile(trials, rate)
-    assert _low_quantile(trials, 1.0) == trials
-    if trials > 10_000:
-        assert low == pytest.approx(trials * rate - 2.33 * math.sqrt(trials * rate * (1 - rate)), abs=2)
-        return
-    chances = [math.comb(trials, count) * rate**count * (1 - rate) ** (trials - count) for count in range(low + 1)]
-    assert sum(chances[:-1]) <= 0.01 < sum(chances)
+def test_failures_that_come_in_clumps_are_seen_later() -> None:
+    """The clump that was measured, not only one that the policy names."""
+    alone, clumps = (
+        sight(replace(a_plan(), clump=size), a_policy().judge, requests_per_second=1, blue_rate=0.005)
+        for size in (1, 5)
+    )
+    assert alone != clumps
 
 
 def test_a_difference_that_does_not_matter_is_never_seen() -> None:
-    seen = seconds_until_seen(a_plan(), a_policy().judge, requests_per_second=50, blue_rate=0.01, green_rate=0.011)
-    assert seen is None
+    assert seen_after(a_plan(), 0.01, 0.011) is None
 
 
 def test_a_plan_for_one_instance_promises_no_sight() -> None:

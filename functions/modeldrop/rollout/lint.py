@@ -10,6 +10,7 @@ from modeldrop.policy.model import JudgePolicy
 from modeldrop.rollout.alarm_lint import lint_all
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.model import RolloutPlan, Traffic
+from modeldrop.rollout.preview import delay_seconds
 from modeldrop.rollout.sight import sight
 
 # AutoRollbackConfiguration.Alarms
@@ -55,7 +56,7 @@ def lint_alarms(requests: list[dict[str, Any]], *, watched_seconds: int, lag_sec
 def _warnings(plan: RolloutPlan, traffic: Traffic) -> list[str]:
     """Say where green would be rolled back for being as good as blue, and where the judge has no time."""
     warnings = []
-    needs = plan.metrics_every + plan.metric_lag + plan.alarm_period + plan.look
+    needs = plan.metrics_every + delay_seconds(plan)
     if plan.strategy == "canary" and needs > plan.bake:
         warnings.append(
             f"a verdict needs {needs} s and the canary bakes {plan.bake} s: a bad green may meet all users "

@@ -69,7 +69,6 @@ def lint(
         plan, traffic = _plan(policy, endpoint, rps, blue_errors)
         reports = _own_alarms(plan) if file and plan else []
         answer |= _preview(plan, policy, traffic) if file and plan and traffic.requests else {}
-        answer["problems"] += _ceilings(plan, traffic) if plan and endpoint else []
     except PolicyRejectedError as error:
         answer["problems"] += [asdict(one) for one in error.problems]
     reports += [report for one in alarm or () for report in _reports(one, policy or default_policy(), plan)]
@@ -96,7 +95,7 @@ def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) 
     traffic = Traffic()
     if rps is not None:
         requests = max(1, round(rps * 3600))
-        traffic = Traffic(requests, round(requests * blue_errors))
+        traffic = Traffic(requests, round(requests * blue_errors), measured=False)
     if endpoint:
         live, traffic = _as_it_is(endpoint)
     stack = Stack("gpu", "cpu", "ami", "role", "role", "modeldrop", "modeldrop")
@@ -144,15 +143,6 @@ def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[Alarm
         return [alarm_report(one, watched_seconds=watched, lag_seconds=lag) for one in alarms]
     except ValueError as error:
         raise CommandError(f"{file}: {error}", fix="give PutMetricAlarm JSON", status=USAGE) from None
-
-
-def _ceilings(plan: RolloutPlan, traffic: Traffic) -> list[dict[str, str]]:
-    from modeldrop.rollout.lint import broken_ceilings
-
-    fix = "Raise it above what blue does, or leave it out: the judge compares with blue."
-    return [
-        {"code": "SLO_BELOW_BLUE", "what": one, "where": "slo", "fix": fix} for one in broken_ceilings(plan, traffic)
-    ]
 
 
 def _preview(plan: RolloutPlan, policy: Policy, traffic: Traffic) -> dict[str, Any]:

@@ -105,11 +105,30 @@ def test_a_first_release_has_no_alarms() -> None:
     assert alarm_requests(a_plan(live=None)) == []
 
 
-def test_a_ceiling_that_blue_itself_breaks_is_told() -> None:
-    policy = a_policy(slo=SloPolicy(0.001, {"p99": 30.0}))
-    notes = " ".join(a_plan(policy=policy).notes)
-    assert "blue had 0.50% in the last hour" in notes
-    assert "blue's p95 was 40 ms" in notes
+def test_ceilings_that_blue_itself_breaks_are_refused() -> None:
+    with pytest.raises(PolicyRejectedError) as refused:
+        a_plan(policy=a_policy(slo=SloPolicy(0.001, {"p99": 30.0})))
+    rate, latency = refused.value.problems
+    assert (rate.code, rate.where) == ("SLO_BELOW_BLUE", "slo.error_rate")
+    assert "slo.error_rate is 0.10% and blue had 0.50% of 72000 requests in the last hour" in rate.what
+    assert (latency.code, latency.where) == ("SLO_BELOW_BLUE", "slo.latency.p99")
+    assert "blue's p95 was 40 ms" in latency.what
+    assert "leave it out, also where green is to mend blue" in rate.fix
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [Traffic(50, 2, p95_ms=40.0), Traffic(1000, 15), Traffic(10_000, 130, clump=10)],
+    ids=["few requests", "little over it", "a few clumps"],
+)
+def test_a_ceiling_that_blue_may_have_broken_by_chance_is_told(traffic: Traffic) -> None:
+    notes = " ".join(a_plan(policy=a_policy(slo=SloPolicy(0.01, {"p99": 30.0})), traffic=traffic).notes)
+    assert "a green as good as blue will be rolled back, if that was no chance" in notes
+
+
+def test_a_rate_that_is_only_supposed_breaks_no_ceiling() -> None:
+    traffic = Traffic(72_000, 360, measured=False)
+    assert a_plan(policy=a_policy(slo=SloPolicy(0.001)), traffic=traffic).error_ceiling == 0.001
 
 
 def test_a_ceiling_that_one_failure_breaks_is_told() -> None:

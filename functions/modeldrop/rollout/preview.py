@@ -149,7 +149,7 @@ def _when(times: list[_Time], rate: float, chance: float) -> _Time | None:
 
 
 def _found(time: _Time, rate: float) -> float:
-    return math.fsum(0.0 if one is None else _at_least(time.green, rate, one) for one in time.needed) / BLUE_POINTS
+    return math.fsum(0.0 if one is None else at_least(time.green, rate, one) for one in time.needed) / BLUE_POINTS
 
 
 def _least(green: int, enough: Callable[[int], bool]) -> int | None:
@@ -163,7 +163,7 @@ def _least(green: int, enough: Callable[[int], bool]) -> int | None:
     return low
 
 
-def _at_least(trials: int, rate: float, count: int) -> float:
+def at_least(trials: int, rate: float, count: int) -> float:
     """Return the chance that a binomial is `count` or more."""
     if count <= 0 or rate >= 1:
         return 1.0 if count <= trials else 0.0

@@ -141,7 +141,7 @@ def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[Alarm
         if not alarms:
             raise AlarmFormatError("it holds no alarm")
         return [alarm_report(one, watched_seconds=watched, lag_seconds=lag) for one in alarms]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{file}: {error}", fix="give PutMetricAlarm JSON", status=USAGE) from None
 
 
@@ -224,8 +224,8 @@ def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
     print_table(columns, rows, title=f"{title} ({answer['delay_seconds']} s of delays included)")
     for one in answer["defects"]:
         times = ", ".join(
-            f"{float(chance):.0%} {'not in the bake' if after is None else f'within {after} s'}"
-            for chance, after in one["seconds"].items()
+            f"{float(chance):.0%} within {after} s" for chance, after in one["seconds"].items() if after is not None
         )
+        times = times or "not found in half of such bakes"
         say(f"errors {one['times']}x blue ({one['green_rate']:.2%}): {times}")
     say("assumed: failures independent and from the start; 5% of blue slow; latencies log-normal with p95 twice p50")

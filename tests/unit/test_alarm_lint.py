@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from modeldrop.errors import PolicyRejectedError
 from modeldrop.policy.model import CanaryPolicy, CapacitySize, SloPolicy
+from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.lint import lint_alarms
 from modeldrop.rollout.plan import LiveState, RolloutPlan, Traffic
@@ -178,3 +180,23 @@ def test_a_difference_that_does_not_matter_is_never_seen() -> None:
 def test_a_plan_for_one_instance_promises_no_sight() -> None:
     plan = a_plan(policy=a_policy(endpoint=a_policy().endpoint.__class__(GPU, 1)), live=LiveState("old", GPU, 1))
     assert not any("is seen within" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"MetricAlarms": 5}, "are lists of alarms"),
+        ({"MetricAlarms": [5]}, "are lists of alarms"),
+        (an_alarm(Threshold={"Ref": "T"}), "Threshold is {'Ref': 'T'}, a parameter or a function"),
+        (an_alarm(Threshold="NaN"), "Threshold is 'NaN', not a number it can be"),
+        (an_alarm(Period=0), "Period is 0, not a number it can be"),
+        (an_alarm(Dimensions=[5]), "Dimensions is a list of Name and Value"),
+        (an_alarm(Namespace=None), "has no Namespace"),
+        ({"MetricName": "m"}, "has no Threshold"),
+        (an_alarm(Statistic=""), "has neither Statistic nor ExtendedStatistic"),
+    ],
+)
+def test_an_alarm_that_cannot_be_read_says_which_field(document: dict[str, Any], told: str) -> None:
+    with pytest.raises(AlarmFormatError, match=re.escape(told)):
+        for alarm in read_alarms(document):
+            alarm_report(alarm, watched_seconds=600, lag_seconds=90)

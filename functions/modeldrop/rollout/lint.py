@@ -68,7 +68,7 @@ def _warnings(plan: RolloutPlan) -> list[str]:
 
 
 def broken_ceilings(plan: RolloutPlan, traffic: Traffic) -> tuple[list[Problem], list[str]]:
-    """Return which of the policy's ceilings blue itself broke in the last hour: refused, or told where it may be chance.
+    """Return which of the policy's ceilings blue broke in the last hour: refused, or told where it may be chance.
 
     A green as good as blue would be rolled back for it. Failures that come in clumps are counted by the clump.
     """
@@ -93,7 +93,9 @@ def broken_ceilings(plan: RolloutPlan, traffic: Traffic) -> tuple[list[Problem],
 def _sort(problems: list[Problem], doubts: list[str], what: str, where: str, *, sure: bool) -> None:
     told = f"{what} in the last hour: a green as good as blue will be rolled back"
     if sure:
-        fix = "Raise it above what blue does, or leave it out, also where green is to mend blue: the judge compares both."
+        fix = (
+            "Raise it above what blue does, or leave it out, also where green is to mend blue: the judge compares both."
+        )
         problems.append(Problem("SLO_BELOW_BLUE", told, where, fix))
     else:
         doubts.append(f"{told}, if that was no chance")

@@ -302,8 +302,12 @@ def test_the_interval_of_a_bad_verdict_is_as_it_was_then() -> None:
     assert later.metrics == judged(first).metrics
 
 
-def test_everything_failing_on_both_sides_is_not_greens_fault() -> None:
-    assert judged(steady(30, Counts(100, 100), Counts(900, 900))).outcome != "bad"
+@pytest.mark.parametrize(("green", "blue"), [(100, 900), (40, 360)])
+def test_a_blue_that_fails_itself_shows_nothing_of_green(green: int, blue: int) -> None:
+    """Neither green's fault, nor a proof that it is safe."""
+    verdict = judged(steady(30, Counts(100, green), Counts(900, blue)))
+    assert verdict.outcome == "inconclusive"
+    assert "a third of blue's requests or more failed" in verdict.warnings[0]
 
 
 def test_no_failure_on_blue_does_not_hide_greens() -> None:

@@ -163,7 +163,7 @@ def judge(
         )
         course = _course(case, policy.alpha)
         courses.append(course)
-        warnings += [*oddities(usable, name), *_excused(course, policy.alpha)]
+        warnings += [*oddities(usable, name), *_limits(course, policy.alpha)]
     if drift is not None:
         acts = "drift" not in policy.observe
         courses.append(
@@ -224,9 +224,12 @@ def _course(case: _Case, alpha: float) -> _RateCourse:
     return _RateCourse(case, both)
 
 
-def _excused(course: _RateCourse, alpha: float) -> list[str]:
-    """Say that green is over the margin for sure and is not held to it, for its instances may be what is worse."""
+def _limits(course: _RateCourse, alpha: float) -> list[str]:
+    """Say where the comparison ends: blue is too bad for it, or green worse by what its instances may owe to luck."""
     case, bar = course.case, -math.log(alpha)
+    if _beyond_comparison([tally for _, tally in case.tallies]):
+        what = "failed" if case.metric == "errors" else "were slow"
+        return [f"a third of blue's requests or more {what}: nothing can be 3x worse, so green is not shown to be safe"]
     if not case.tallies or case.luck <= case.margin or course.gains[case.tallies[-1][0]][0] >= bar:
         return []
     tallies = [tally for _, tally in case.tallies]
@@ -245,11 +248,19 @@ def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
     """Say whether 3x blue is ruled out, or green shown under its SLO, and still is: green may turn bad late."""
     if not tallies:
         return False
-    proofs = [process.from_the_start([process.ruled_out_step(tally, case.clump) for tally in tallies])]
+    proofs = []
+    if not _beyond_comparison(tallies):
+        proofs.append(process.from_the_start([process.ruled_out_step(tally, case.clump) for tally in tallies]))
     if case.ceiling:
         ceiling = case.ceiling
         proofs.append(process.from_the_start([process.under_steps(tally, ceiling, case.clump) for tally in tallies]))
     return any(proof[-1] >= -math.log(alpha) for proof in proofs)
+
+
+def _beyond_comparison(tallies: Sequence[Tally]) -> bool:
+    """Say whether blue is so bad that nothing can be 3x worse: to rule that out would show nothing of green."""
+    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
+    return blue > 0 and blue_bad * process.RULED_OUT_RATIO >= blue
 
 
 def _together(courses: Sequence[_Course], bins: Sequence[Bin]) -> list[tuple[datetime, float]]:

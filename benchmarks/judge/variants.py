@@ -30,6 +30,7 @@ def even(low: float, high: float, points: int) -> tuple[float, ...]:
 
 BETS = {
     "as shipped": Bet(),
+    "ratios up to 100": Bet(ratios=(1.5, 3, 10, 30, 100)),
     "half on later starts": Bet(from_the_start=0.5),
     "a tenth on later starts": Bet(from_the_start=0.9),
     "four ratios": Bet(ratios=(1.35, 2.5, 8, 50)),

@@ -49,7 +49,7 @@ def test_the_reason_carries_effect_time_and_counts() -> None:
     verdict = one_bin(14, 310, 14, 2790)
     assert verdict.reasons[0] == "errors 9x blue after 60 s of canary"
     assert verdict.reasons[1] == (
-        "green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%), evidence 1836:1 (needs 100:1)"
+        "green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%), evidence 1860:1 (needs 100:1)"
     )
 
 
@@ -139,10 +139,10 @@ def test_slow_requests_alone_can_be_bad() -> None:
     assert verdict.reasons[0].startswith("slow requests 12x blue")
 
 
-def test_two_acting_metrics_share_the_bet_two_to_one_for_errors() -> None:
+def test_two_acting_metrics_share_the_bet_three_to_one_for_errors() -> None:
     alone = judged(steady(1, Counts(310, 14), Counts(2790, 14)), metrics=("errors",))
     both = judged(steady(1, Counts(310, 14, 0), Counts(2790, 14, 0)), JudgePolicy(warm_up_seconds=0))
-    assert 10**both.log10_evidence == pytest.approx((2 * 10**alone.log10_evidence + 1) / 3, rel=0.01)
+    assert 10**both.log10_evidence == pytest.approx((3 * 10**alone.log10_evidence + 1) / 4, rel=0.01)
 
 
 def test_an_observed_metric_is_shown_but_does_not_act() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # how many times worse than the margin green may be: the alternatives that are bet on, in equal parts (DESIGN 7)
-RATIOS = (1.5, 3.0, 10.0, 30.0, 100.0)
+RATIOS = (1.5, 3.0, 10.0, 20.0, 40.0)
 # the same for the floor, which is small: 30 times it already wins a factor of 30 on each failure
 FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
 # against instance luck the nearest alternative is so many times the luck: 1.5 times would overlook what is just beyond
@@ -21,7 +21,7 @@ NEAREST = 1.1
 # the part of the bet that is on "from the start"; the rest is on all later starts together (docs/judge.md says why)
 FROM_THE_START = 0.7
 # how the whole bet is spread over the acting metrics: failures lose users more than slowness does
-METRIC_WEIGHTS = {"errors": 2.0}
+METRIC_WEIGHTS = {"errors": 3.0}
 # gains are capped here, far beyond any bar, and so cannot overflow; a cap only takes evidence away
 MOST = 1e250
 LOG_MOST = math.log(MOST)

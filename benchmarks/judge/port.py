@@ -43,7 +43,7 @@ def metric_evidence(
     worse = late_starts(ratio_steps(*counts, rules) / clump[:, None, None], rules)
     if rules.luck > rules.margin:
         beyond = late_starts(ratio_steps(*counts, rules, rules.luck) / clump[:, None, None], rules)
-        worse = np.minimum(worse, beyond - np.log(rules.alpha))
+        worse = np.minimum(worse, beyond + np.log(process.LENIENCE / rules.alpha))
     above = late_starts(floor_steps(green_bad, green, rules) / clump[:, None, None], rules)
     return np.minimum(worse, above)
 

@@ -18,6 +18,9 @@ RATIOS = (1.5, 3.0, 10.0, 20.0, 40.0)
 FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
 # against instance luck the nearest alternative is so many times the luck: 1.5 times would overlook what is just beyond
 NEAREST = 1.1
+# so many times less than was put in may be left of the bet against luck when the other has won: about what waits for
+# later starts, so that a difference that luck cannot explain is not held up
+LENIENCE = 3.0
 # the part of the bet that is on "from the start"; the rest is on all later starts together (docs/judge.md says why)
 FROM_THE_START = 0.7
 # how the whole bet is spread over the acting metrics: failures lose users more than slowness does
@@ -59,14 +62,14 @@ def against_blue(
 ) -> list[float]:
     """Log evidence after each bin that green is worse than blue by more than the margin, and not by instance luck.
 
-    luck: see luck.instance_luck; the same bet against that claim must not have lost when the bar of 1/alpha is reached.
-    The lesser of two gains, so that it is an e-process for the margin whatever the luck.
+    luck: see luck.instance_luck; of the same bet against that claim a third (1 / LENIENCE) must be left when the bar of
+    1/alpha is reached. The lesser of two gains, so that it is an e-process for the margin whatever the luck.
     """
     plain = with_late_starts([ratio_steps(one, margin, clump) for one in tallies], expected_bins)
     if luck <= margin:
         return plain
     lucky = with_late_starts([ratio_steps(one, margin, clump, luck) for one in tallies], expected_bins)
-    return [min(one, other - math.log(alpha)) for one, other in zip(plain, lucky, strict=True)]
+    return [min(one, other + math.log(LENIENCE / alpha)) for one, other in zip(plain, lucky, strict=True)]
 
 
 def floor_steps(tally: Tally, floor: float, clump: int = 1) -> list[float]:

@@ -107,6 +107,16 @@ def test_a_first_release_has_no_alarms() -> None:
     assert alarm_requests(a_plan(live=None)) == []
 
 
+def test_the_verdicts_alarm_is_no_slower_than_the_looks() -> None:
+    """Ours is a high-resolution metric: with metrics a minute apart its alarm need not wait a minute, too."""
+    periods = [
+        {one["AlarmName"].split("-")[-1]: one["Period"] for one in alarm_requests(a_plan(policy=policy))}
+        for policy in (a_policy(), a_demo_policy())
+    ]
+    assert periods == [{"verdict": 30, "heartbeat": 60}, {"verdict": 10, "heartbeat": 10}]
+    assert a_plan().look <= 30
+
+
 def test_ceilings_that_blue_itself_breaks_are_refused() -> None:
     with pytest.raises(PolicyRejectedError) as refused:
         a_plan(policy=a_policy(slo=SloPolicy(0.001, {"p99": 30.0})))

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.judge import kayenta, port
-from benchmarks.judge.traffic import Runs, Stream
+from benchmarks.judge.traffic import FLEETS, Runs, Stream
+from modeldrop.judge.luck import instance_luck
 
 Floats = NDArray[np.float64]
 
 LAG_SECONDS = 90  # how old a bin of 60 s must be, for every method
-LOOK_SECONDS = 15  # half of the time between looks, on average
+LOOK_SECONDS = 5  # a look comes when a bin closes (rollout.timing.next_look_seconds) and takes its time
 PUBLISH_SECONDS = 5
-ALARM_SECONDS = 60  # one evaluation of an alarm with a period of 60 s
+VERDICT_ALARM_SECONDS = 30  # one whole period of the verdict's alarm (rollout.alarms)
+ALARM_SECONDS = 60  # the same of an alarm on SageMaker's own metrics
 
 ERROR_LIMIT, SLOW_LIMIT = 0.05, 0.10
 MIN_REQUESTS = 20
@@ -39,7 +41,7 @@ class Method:
     delay_seconds: int
 
 
-JUDGED = LAG_SECONDS + LOOK_SECONDS + PUBLISH_SECONDS + ALARM_SECONDS
+JUDGED = LAG_SECONDS + LOOK_SECONDS + PUBLISH_SECONDS + VERDICT_ALARM_SECONDS
 ALARMED = LAG_SECONDS + ALARM_SECONDS
 
 
@@ -53,8 +55,9 @@ def known(stream: Stream) -> tuple[Floats, Floats]:
 def judge(runs: Runs) -> Floats:
     """Return the judge's log10 evidence: frozen bins, errors and slow requests acting, warm-up for slow."""
     clump = port.clump_sizes(runs.hour_requests, runs.hour_errors)
+    luck = instance_luck(runs.cell.share, sum(FLEETS[runs.cell.share]))
     errors = port.metric_evidence(
-        runs.errors.green_told, runs.green, runs.errors.blue_told, runs.blue, clump, port.Rules(floor=0.001)
+        runs.errors.green_told, runs.green, runs.errors.blue_told, runs.blue, clump, port.Rules(floor=0.001, luck=luck)
     )
     warm = slice(1, None)
     slow = port.metric_evidence(
@@ -63,7 +66,7 @@ def judge(runs: Runs) -> Floats:
         runs.slow.blue_told[:, warm],
         runs.blue[:, warm],
         clump,
-        port.Rules(floor=0.01),
+        port.Rules(floor=0.01, luck=luck),
     )
     slow = np.concatenate([np.zeros((len(slow), 1)), slow], axis=1)
     return port.together(errors, slow) / np.log(10)

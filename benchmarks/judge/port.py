@@ -29,6 +29,8 @@ class Rules:
 
     margin: float = 1.5
     floor: float = 0.001
+    luck: float = 1.0
+    alpha: float = 0.01
     expected_bins: int = 30
     bet: Bet = Bet()
 
@@ -37,21 +39,29 @@ def metric_evidence(
     green_bad: Counts, green: Counts, blue_bad: Counts, blue: Counts, clump: Counts, rules: Rules
 ) -> Floats:
     """Return one metric's log evidence after each bin, (runs, bins): the lesser of both claims' gains."""
-    worse = late_starts(ratio_steps(green_bad, green, blue_bad, blue, rules) / clump[:, None, None], rules)
+    counts = green_bad, green, blue_bad, blue
+    worse = late_starts(ratio_steps(*counts, rules) / clump[:, None, None], rules)
+    if rules.luck > rules.margin:
+        beyond = late_starts(ratio_steps(*counts, rules, rules.luck) / clump[:, None, None], rules)
+        worse = np.minimum(worse, beyond + np.log(process.LENIENCE / rules.alpha))
     above = late_starts(floor_steps(green_bad, green, rules) / clump[:, None, None], rules)
     return np.minimum(worse, above)
 
 
-def ratio_steps(green_bad: Counts, green: Counts, blue_bad: Counts, blue: Counts, rules: Rules) -> Floats:
+def ratio_steps(
+    green_bad: Counts, green: Counts, blue_bad: Counts, blue: Counts, rules: Rules, luck: float = 1.0
+) -> Floats:
     """Return (runs, bins, ratios)."""
     both = green + blue
     share = np.divide(green, both, out=np.zeros(green.shape), where=both > 0)[..., None]
     usable = ((green > 0) & (blue > 0))[..., None]
-    ratios = np.asarray(rules.bet.ratios)
-    null = rules.margin * share + 1 - share
-    spread = np.log((ratios * rules.margin * share + 1 - share) / null)
+    null, alternatives = rules.margin, np.asarray(rules.bet.ratios) * rules.margin
+    if luck > rules.margin:
+        null, alternatives = luck, np.maximum(alternatives, process.NEAREST * luck)
+        alternatives[0] = process.NEAREST * luck
+    spread = np.log((alternatives * share + 1 - share) / (null * share + 1 - share))
     events = (green_bad + blue_bad)[..., None]
-    return np.where(usable, green_bad[..., None] * np.log(ratios) - events * spread, 0.0)
+    return np.where(usable, green_bad[..., None] * np.log(alternatives / null) - events * spread, 0.0)
 
 
 def floor_steps(green_bad: Counts, green: Counts, rules: Rules) -> Floats:

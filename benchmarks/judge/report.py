@@ -109,7 +109,8 @@ def bar_lines(bar: dict[str, Found]) -> list[str]:
     ]
     return [
         "## 0.5 requests/s, 10% share, errors 0.5% -> 20%, the judge as shipped",
-        "From green's first request, 8,000 rollouts; wanted: half within 12 minutes, 94% within 20.",
+        "From green's first request, 8,000 rollouts; wanted: half within 12 minutes, 94% within 20. The canary begins "
+        "at any moment of a period; the rest of that period is a shift bin and is not judged.",
         "", "| until | median | within 12 min | within 20 min |", "|---|---|---|---|", *rows, "",
     ]  # fmt: skip
 

@@ -18,7 +18,8 @@ from benchmarks.judge import port
 from benchmarks.judge.cells import BINS, Cell, defect_cells
 from benchmarks.judge.port import Bet, Rules
 from benchmarks.judge.run import DEFECT_FROM
-from benchmarks.judge.traffic import Runs, simulate
+from benchmarks.judge.traffic import FLEETS, Runs, simulate
+from modeldrop.judge.luck import instance_luck
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +31,7 @@ def even(low: float, high: float, points: int) -> tuple[float, ...]:
 
 BETS = {
     "as shipped": Bet(),
+    "ratios up to 100": Bet(ratios=(1.5, 3, 10, 30, 100)),
     "half on later starts": Bet(from_the_start=0.5),
     "a tenth on later starts": Bet(from_the_start=0.9),
     "four ratios": Bet(ratios=(1.35, 2.5, 8, 50)),
@@ -42,6 +44,7 @@ PLUG_IN = "predictable plug-in"
 def evidence(runs: Runs, bet: Bet | None) -> Floats:
     """Return log10 evidence; bet None: each bin bets on the ratio estimated from the bins before it."""
     clump = port.clump_sizes(runs.hour_requests, runs.hour_errors)
+    luck = instance_luck(runs.cell.share, sum(FLEETS[runs.cell.share]))
     paths = []
     for stream, floor, start in ((runs.errors, 0.001, 0), (runs.slow, 0.01, 1)):
         counts = [one[:, start:] for one in (stream.green_told, runs.green, stream.blue_told, runs.blue)]
@@ -50,7 +53,7 @@ def evidence(runs: Runs, bet: Bet | None) -> Floats:
             above = port.late_starts(port.floor_steps(counts[0], counts[1], rules) / clump[:, None, None], rules)
             path = np.minimum(np.cumsum(plug_in(*counts, rules.margin) / clump[:, None], axis=1), above)
         else:
-            path = port.metric_evidence(*counts, clump, Rules(floor=floor, bet=bet))
+            path = port.metric_evidence(*counts, clump, Rules(floor=floor, luck=luck, bet=bet))
         paths.append(np.concatenate([np.zeros((len(path), start)), path], axis=1))
     return port.together(paths[0], paths[1]) / np.log(10)
 

@@ -59,7 +59,7 @@ def replay(
     for name in _files(bins):
         try:
             verdict = _judge(_read(name), rules)
-        except (OSError, ValueError, OverflowError) as error:
+        except (OSError, ValueError, OverflowError, RecursionError) as error:
             broken = True
             told = (error.strerror if isinstance(error, OSError) else None) or str(error)
             if as_json:

@@ -69,7 +69,6 @@ def lint(
         plan, traffic = _plan(policy, endpoint, rps, blue_errors)
         reports = _own_alarms(plan) if file and plan else []
         answer |= _preview(plan, policy, traffic) if file and plan and traffic.requests else {}
-        answer["problems"] += _ceilings(plan, traffic) if plan and endpoint else []
     except PolicyRejectedError as error:
         answer["problems"] += [asdict(one) for one in error.problems]
     reports += [report for one in alarm or () for report in _reports(one, policy or default_policy(), plan)]
@@ -96,7 +95,7 @@ def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) 
     traffic = Traffic()
     if rps is not None:
         requests = max(1, round(rps * 3600))
-        traffic = Traffic(requests, round(requests * blue_errors))
+        traffic = Traffic(requests, round(requests * blue_errors), measured=False)
     if endpoint:
         live, traffic = _as_it_is(endpoint)
     stack = Stack("gpu", "cpu", "ami", "role", "role", "modeldrop", "modeldrop")
@@ -142,17 +141,8 @@ def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[Alarm
         if not alarms:
             raise AlarmFormatError("it holds no alarm")
         return [alarm_report(one, watched_seconds=watched, lag_seconds=lag) for one in alarms]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{file}: {error}", fix="give PutMetricAlarm JSON", status=USAGE) from None
-
-
-def _ceilings(plan: RolloutPlan, traffic: Traffic) -> list[dict[str, str]]:
-    from modeldrop.rollout.lint import broken_ceilings
-
-    fix = "Raise it above what blue does, or leave it out: the judge compares with blue."
-    return [
-        {"code": "SLO_BELOW_BLUE", "what": one, "where": "slo", "fix": fix} for one in broken_ceilings(plan, traffic)
-    ]
 
 
 def _preview(plan: RolloutPlan, policy: Policy, traffic: Traffic) -> dict[str, Any]:
@@ -234,8 +224,8 @@ def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
     print_table(columns, rows, title=f"{title} ({answer['delay_seconds']} s of delays included)")
     for one in answer["defects"]:
         times = ", ".join(
-            f"{float(chance):.0%} {'not in the bake' if after is None else f'within {after} s'}"
-            for chance, after in one["seconds"].items()
+            f"{float(chance):.0%} within {after} s" for chance, after in one["seconds"].items() if after is not None
         )
+        times = times or "not found in half of such bakes"
         say(f"errors {one['times']}x blue ({one['green_rate']:.2%}): {times}")
     say("assumed: failures independent and from the start; 5% of blue slow; latencies log-normal with p95 twice p50")

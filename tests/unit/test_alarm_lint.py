@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from modeldrop.errors import PolicyRejectedError
 from modeldrop.policy.model import CanaryPolicy, CapacitySize, SloPolicy
+from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.lint import lint_alarms
-from modeldrop.rollout.plan import LiveState, Traffic
-from modeldrop.rollout.sight import _low_quantile, seconds_until_seen
+from modeldrop.rollout.plan import LiveState, RolloutPlan, Traffic
+from modeldrop.rollout.preview import seconds_until_found
+from modeldrop.rollout.sight import sight
 from tests.unit.rollout_builders import GPU, RELEASE, a_demo_policy, a_plan, a_policy
 
 GREEN = [{"Name": name, "Value": "x"} for name in ("EndpointName", "VariantName", "EndpointConfigName")]
@@ -104,11 +107,40 @@ def test_a_first_release_has_no_alarms() -> None:
     assert alarm_requests(a_plan(live=None)) == []
 
 
-def test_a_ceiling_that_blue_itself_breaks_is_told() -> None:
-    policy = a_policy(slo=SloPolicy(0.001, {"p99": 30.0}))
-    notes = " ".join(a_plan(policy=policy).notes)
-    assert "blue had 0.50% in the last hour" in notes
-    assert "blue's p95 was 40 ms" in notes
+def test_the_verdicts_alarm_is_no_slower_than_the_looks() -> None:
+    """Ours is a high-resolution metric: with metrics a minute apart its alarm need not wait a minute, too."""
+    periods = [
+        {one["AlarmName"].split("-")[-1]: one["Period"] for one in alarm_requests(a_plan(policy=policy))}
+        for policy in (a_policy(), a_demo_policy())
+    ]
+    assert periods == [{"verdict": 30, "heartbeat": 60}, {"verdict": 10, "heartbeat": 10}]
+    assert a_plan().look <= 30
+
+
+def test_ceilings_that_blue_itself_breaks_are_refused() -> None:
+    with pytest.raises(PolicyRejectedError) as refused:
+        a_plan(policy=a_policy(slo=SloPolicy(0.001, {"p99": 30.0})))
+    rate, latency = refused.value.problems
+    assert (rate.code, rate.where) == ("SLO_BELOW_BLUE", "slo.error_rate")
+    assert "slo.error_rate is 0.10% and blue had 0.50% of 72000 requests in the last hour" in rate.what
+    assert (latency.code, latency.where) == ("SLO_BELOW_BLUE", "slo.latency.p99")
+    assert "blue's p95 was 40 ms" in latency.what
+    assert "leave it out, also where green is to mend blue" in rate.fix
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [Traffic(50, 2, p95_ms=40.0), Traffic(1000, 15), Traffic(10_000, 130, clump=10)],
+    ids=["few requests", "little over it", "a few clumps"],
+)
+def test_a_ceiling_that_blue_may_have_broken_by_chance_is_told(traffic: Traffic) -> None:
+    notes = " ".join(a_plan(policy=a_policy(slo=SloPolicy(0.01, {"p99": 30.0})), traffic=traffic).notes)
+    assert "a green as good as blue will be rolled back, if that was no chance" in notes
+
+
+def test_a_rate_that_is_only_supposed_breaks_no_ceiling() -> None:
+    traffic = Traffic(72_000, 360, measured=False)
+    assert a_plan(policy=a_policy(slo=SloPolicy(0.001)), traffic=traffic).error_ceiling == 0.001
 
 
 def test_a_ceiling_that_one_failure_breaks_is_told() -> None:
@@ -122,33 +154,59 @@ def test_a_canary_too_short_for_a_verdict_is_told() -> None:
     assert "a bad green may meet all users" in " ".join(a_plan(policy=policy).notes)
 
 
+def seen_after(plan: RolloutPlan, blue_rate: float, green_rate: float) -> int | None:
+    return seconds_until_found(
+        plan,
+        a_policy().judge,
+        "errors",
+        requests_per_second=50,
+        blue_rate=blue_rate,
+        green_rate=green_rate,
+        chance=0.99,
+    )
+
+
 def test_a_worse_green_is_seen_sooner() -> None:
-    plan = a_plan()
-    seen = [
-        seconds_until_seen(plan, a_policy().judge, requests_per_second=50, blue_rate=0.005, green_rate=rate)
-        for rate in (0.05, 0.1, 0.5)
-    ]
+    seen = [seen_after(a_plan(), 0.005, rate) for rate in (0.05, 0.1, 0.5)]
     assert all(one is not None for one in seen)
     assert seen == sorted(seen, reverse=True)  # type: ignore[type-var]
-    assert seen[-1] == 60 + 90 + 60 + 30
+    # a bin, the metric lag, a look, and one period of the verdict's alarm
+    assert seen[-1] == 60 + 90 + 30 + 30
 
 
-@pytest.mark.parametrize(("rate", "trials"), [(0.05, 40), (0.3, 5), (0.02, 1000), (0.5, 100_000)])
-def test_the_unlucky_hundredth_is_a_hundredth(rate: float, trials: int) -> None:
-    low = _low_quantile(trials, rate)
-    assert _low_quantile(trials, 1.0) == trials
-    if trials > 10_000:
-        assert low == pytest.approx(trials * rate - 2.33 * math.sqrt(trials * rate * (1 - rate)), abs=2)
-        return
-    chances = [math.comb(trials, count) * rate**count * (1 - rate) ** (trials - count) for count in range(low + 1)]
-    assert sum(chances[:-1]) <= 0.01 < sum(chances)
+def test_failures_that_come_in_clumps_are_seen_later() -> None:
+    """The clump that was measured, not only one that the policy names."""
+    alone, clumps = (
+        sight(replace(a_plan(), clump=size), a_policy().judge, requests_per_second=1, blue_rate=0.005)
+        for size in (1, 5)
+    )
+    assert alone != clumps
 
 
 def test_a_difference_that_does_not_matter_is_never_seen() -> None:
-    seen = seconds_until_seen(a_plan(), a_policy().judge, requests_per_second=50, blue_rate=0.01, green_rate=0.011)
-    assert seen is None
+    assert seen_after(a_plan(), 0.01, 0.011) is None
 
 
 def test_a_plan_for_one_instance_promises_no_sight() -> None:
     plan = a_plan(policy=a_policy(endpoint=a_policy().endpoint.__class__(GPU, 1)), live=LiveState("old", GPU, 1))
     assert not any("is seen within" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"MetricAlarms": 5}, "are lists of alarms"),
+        ({"MetricAlarms": [5]}, "are lists of alarms"),
+        (an_alarm(Threshold={"Ref": "T"}), "Threshold is {'Ref': 'T'}, a parameter or a function"),
+        (an_alarm(Threshold="NaN"), "Threshold is 'NaN', not a number it can be"),
+        (an_alarm(Period=0), "Period is 0, not a number it can be"),
+        (an_alarm(Dimensions=[5]), "Dimensions is a list of Name and Value"),
+        (an_alarm(Namespace=None), "has no Namespace"),
+        ({"MetricName": "m"}, "has no Threshold"),
+        (an_alarm(Statistic=""), "has neither Statistic nor ExtendedStatistic"),
+    ],
+)
+def test_an_alarm_that_cannot_be_read_says_which_field(document: dict[str, Any], told: str) -> None:
+    with pytest.raises(AlarmFormatError, match=re.escape(told)):
+        for alarm in read_alarms(document):
+            alarm_report(alarm, watched_seconds=600, lag_seconds=90)

@@ -49,7 +49,7 @@ def test_the_reason_carries_effect_time_and_counts() -> None:
     verdict = one_bin(14, 310, 14, 2790)
     assert verdict.reasons[0] == "errors 9x blue after 60 s of canary"
     assert verdict.reasons[1] == (
-        "green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%), evidence 1836:1 (needs 100:1)"
+        "green 14 errors of 310 requests (4.5%), blue 14 of 2790 (0.5%), evidence 1860:1 (needs 100:1)"
     )
 
 
@@ -139,10 +139,10 @@ def test_slow_requests_alone_can_be_bad() -> None:
     assert verdict.reasons[0].startswith("slow requests 12x blue")
 
 
-def test_two_acting_metrics_share_the_bet_two_to_one_for_errors() -> None:
+def test_two_acting_metrics_share_the_bet_three_to_one_for_errors() -> None:
     alone = judged(steady(1, Counts(310, 14), Counts(2790, 14)), metrics=("errors",))
     both = judged(steady(1, Counts(310, 14, 0), Counts(2790, 14, 0)), JudgePolicy(warm_up_seconds=0))
-    assert 10**both.log10_evidence == pytest.approx((2 * 10**alone.log10_evidence + 1) / 3, rel=0.01)
+    assert 10**both.log10_evidence == pytest.approx((3 * 10**alone.log10_evidence + 1) / 4, rel=0.01)
 
 
 def test_an_observed_metric_is_shown_but_does_not_act() -> None:
@@ -302,8 +302,12 @@ def test_the_interval_of_a_bad_verdict_is_as_it_was_then() -> None:
     assert later.metrics == judged(first).metrics
 
 
-def test_everything_failing_on_both_sides_is_not_greens_fault() -> None:
-    assert judged(steady(30, Counts(100, 100), Counts(900, 900))).outcome != "bad"
+@pytest.mark.parametrize(("green", "blue"), [(100, 900), (40, 360)])
+def test_a_blue_that_fails_itself_shows_nothing_of_green(green: int, blue: int) -> None:
+    """Neither green's fault, nor a proof that it is safe."""
+    verdict = judged(steady(30, Counts(100, green), Counts(900, blue)))
+    assert verdict.outcome == "inconclusive"
+    assert "a third of blue's requests or more failed" in verdict.warnings[0]
 
 
 def test_no_failure_on_blue_does_not_hide_greens() -> None:

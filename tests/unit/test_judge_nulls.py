@@ -1,7 +1,7 @@
 """False alarms: at most alpha under every null the judge promises to stand, by simulation on fixed seeds.
 
 At alpha 5% and margin 1 the test is at the edge of its null, where false alarms are likeliest; the limit adds three
-standard errors of the simulation. Not promised: an unlucky instance beyond the margin.
+standard errors of the simulation. Not promised: instances that differ more than luck.SPREAD.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.judge import methods, port
+from benchmarks.judge import methods, port, traffic
 from benchmarks.judge.cells import Cell
 from benchmarks.judge.traffic import Runs, simulate
 
@@ -51,7 +51,14 @@ def test_as_shipped_one_in_a_hundred_is_not_reached(kind: str, traffic: tuple[fl
     assert bad <= 0.01 + 3 * (0.01 * 0.99 / RUNS) ** 0.5
 
 
-def test_an_instance_far_beyond_the_margin_is_not_covered() -> None:
-    """What the docs say is not promised: at 500 requests/s instance luck alone passes 1.5x more than once in 100."""
+@pytest.mark.parametrize("share", [0.05, 0.10, 0.50])
+def test_unequal_instances_are_excused_also_where_every_difference_is_seen(share: float) -> None:
+    """At 500 requests/s a log-sd of 20% between instances passes the margin more than once in 100."""
+    bad = (methods.judge(simulate(Cell("instances", 500.0, share, 0.05), RUNS, 9)) >= 2).any(axis=1).mean()
+    assert bad <= 0.01 + 3 * (0.01 * 0.99 / RUNS) ** 0.5
+
+
+def test_instances_twice_as_unequal_as_is_assumed_are_not_covered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "INSTANCE_LOG_SD", 0.4)
     bad = (methods.judge(simulate(Cell("instances", 500.0, 0.10, 0.05), RUNS, 9)) >= 2).any(axis=1).mean()
-    assert 0.01 < bad < 0.10
+    assert 0.02 < bad < 0.25

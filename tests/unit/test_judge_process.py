@@ -37,16 +37,16 @@ def test_the_designs_examples_come_from_its_earlier_grid(
 
 def test_the_designs_message_comes_from_the_judges_grid() -> None:
     path = process.from_the_start([process.ratio_steps(Tally(14, 310, 14, 2790), 1.5)])
-    assert math.exp(path[-1]) == pytest.approx(2622, abs=0.5)
+    assert math.exp(path[-1]) == pytest.approx(2657, abs=0.5)
 
 
 @pytest.mark.parametrize(
     ("tally", "odds"),
     [
-        (Tally(3, 3, 0, 27), 117),
-        (Tally(4, 4, 0, 36), 692),
-        (Tally(2, 300, 0, 3000), 24.0),
-        (Tally(4, 300, 0, 3000), 940),
+        (Tally(3, 3, 0, 27), 96.2),
+        (Tally(4, 4, 0, 36), 523),
+        (Tally(2, 300, 0, 3000), 21.0),
+        (Tally(4, 300, 0, 3000), 688),
     ],
 )
 def test_the_designs_examples_with_the_judges_grid(tally: Tally, odds: float) -> None:

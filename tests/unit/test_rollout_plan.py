@@ -189,7 +189,7 @@ def test_a_peak_that_the_frozen_fleet_may_not_hold_is_told() -> None:
 
 def test_what_is_seen_how_soon_is_told() -> None:
     assert any(
-        note == "at 20 requests/s an error rate of 5% on green is seen within 480 s, with 99% probability"
+        note == "at 20 requests/s an error rate of 5% on green is seen within 450 s, with 99% probability"
         for note in a_plan().notes
     )
 

@@ -12,6 +12,7 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.errors import LeaseLostError, ModeldropError
 from modeldrop.judge.judge import Verdict, verdict_to_json
+from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.terms import Terms, judge_by
 from modeldrop.observability import entry
 from modeldrop.policy.model import Policy, RateName
@@ -19,7 +20,7 @@ from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.steer import Look, reason_to_roll_back
-from modeldrop.rollout.alarms import alarm_names
+from modeldrop.rollout.alarms import alarm_names, verdict_period
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.timing import next_look_seconds
 from modeldrop.settings import settings
@@ -93,6 +94,7 @@ def terms_of(plan: RolloutPlan, policy: Policy, canary_started: datetime) -> Ter
         policy=policy.judge,
         canary_started=canary_started,
         clump=plan.clump,
+        luck=instance_luck(plan.canary_share, plan.instance_count),
         green_share=plan.canary_share,
         expected_bins=max(1, plan.bake // plan.metrics_every),
         metrics=("errors",) if plan.slow_ms is None else ("errors", "slow"),
@@ -138,7 +140,7 @@ def publish(record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:
     values = {"Heartbeat": 1.0, "Verdict": verdict}
     measurements.publish(namespace, record.endpoint, record.release, values, [seen.at])
     if seen.reason:
-        before = seen.at - timedelta(seconds=plan.alarm_period)
+        before = seen.at - timedelta(seconds=verdict_period(plan))
         measurements.publish(namespace, record.endpoint, record.release, {"Verdict": 1.0}, [before])
 
 

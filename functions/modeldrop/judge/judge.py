@@ -36,6 +36,7 @@ class _Case:
     metric: RateName
     acting: bool
     margin: float
+    luck: float
     floor: float
     ceiling: float | None
     clump: int
@@ -126,6 +127,7 @@ def judge(
     *,
     canary_started: datetime,
     clump: int = 1,
+    luck: float = 1.0,
     green_share: float | None = None,
     expected_bins: int = EXPECTED_BINS,
     metrics: Sequence[RateName] | None = None,
@@ -137,11 +139,12 @@ def judge(
     """Judge green by every bin so far, as if one had looked after each.
 
     canary_started: when green first kept traffic; what lies before is not judged. clump: how many failures come
-    together (judge.clump, or clump.clump_size of blue's last hour). green_share: the share of requests that green
-    should have, for noticing blindness; None, 0 or 1: not known. expected_bins: bins of the bake, the same at each
-    look. metrics: what is measured, the same at each look; None: errors, and slow where any bin has it. blue_rates:
-    rates of the hour before, which cap the margin. error_ceiling: green's SLO as a rate. drift: what captured answers
-    are judged with, the same at each look; None: they are not.
+    together (judge.clump, or clump.clump_size of blue's last hour). luck: the ratio that unequal instances alone may
+    bring (luck.instance_luck). green_share: the share of requests that green should have, for noticing blindness;
+    None, 0 or 1: not known. expected_bins: bins of the bake, the same at each look. metrics: what is measured, the
+    same at each look; None: errors, and slow where any bin has it. blue_rates: rates of the hour before, which cap
+    margin and luck. error_ceiling: green's SLO as a rate. drift: what captured answers are judged with, the same at
+    each look; None: they are not.
     """
     usable, skipped, warnings = usable_bins(bins, canary_started)
     courses: list[_Course] = []
@@ -150,15 +153,17 @@ def judge(
         case = _Case(
             metric=name,
             acting=name not in policy.observe,
-            margin=_margin(policy, (blue_rates or {}).get(name)),
+            margin=_capped(policy.margin, policy, (blue_rates or {}).get(name)),
+            luck=_capped(luck, policy, (blue_rates or {}).get(name)),
             floor=policy.floor_errors if name == "errors" else policy.floor_slow,
             ceiling=error_ceiling if name == "errors" else None,
             clump=max(1, clump),
             expected_bins=expected_bins,
             tallies=tallies_of(usable, name, canary_started + late),
         )
-        courses.append(_course(case))
-        warnings += oddities(usable, name)
+        course = _course(case, policy.alpha)
+        courses.append(course)
+        warnings += [*oddities(usable, name), *_limits(course, policy.alpha)]
     if drift is not None:
         acts = "drift" not in policy.observe
         courses.append(
@@ -195,17 +200,20 @@ def judge(
     )
 
 
-def _margin(policy: JudgePolicy, blue_rate: float | None) -> float:
-    """The margin, smaller where blue itself is bad: 1.5 x 40% would be 20 points of harm."""
-    if not blue_rate:
-        return policy.margin
-    return min(policy.margin, 1 + policy.max_excess / blue_rate)
+def _capped(ratio: float, policy: JudgePolicy, blue_rate: float | None) -> float:
+    """The ratio, smaller where blue itself is bad: 1.5 x 40% would be 20 points of harm."""
+    return min(ratio, 1 + policy.max_excess / blue_rate) if blue_rate else ratio
 
 
-def _course(case: _Case) -> _RateCourse:
+def _course(case: _Case, alpha: float) -> _RateCourse:
     tallies = [tally for _, tally in case.tallies]
-    ratio = process.with_late_starts(
-        [process.ratio_steps(tally, case.margin, case.clump) for tally in tallies], case.expected_bins
+    ratio = process.against_blue(
+        tallies,
+        margin=case.margin,
+        luck=case.luck,
+        alpha=alpha,
+        clump=case.clump,
+        expected_bins=case.expected_bins,
     )
     floor = [math.inf] * len(tallies)
     if case.floor > 0:
@@ -216,15 +224,43 @@ def _course(case: _Case) -> _RateCourse:
     return _RateCourse(case, both)
 
 
+def _limits(course: _RateCourse, alpha: float) -> list[str]:
+    """Say where the comparison ends: blue is too bad for it, or green worse by what its instances may owe to luck."""
+    case, bar = course.case, -math.log(alpha)
+    if _beyond_comparison([tally for _, tally in case.tallies]):
+        what = "failed" if case.metric == "errors" else "were slow"
+        return [f"a third of blue's requests or more {what}: nothing can be 3x worse, so green is not shown to be safe"]
+    if not case.tallies or case.luck <= case.margin or course.gains[case.tallies[-1][0]][0] >= bar:
+        return []
+    tallies = [tally for _, tally in case.tallies]
+    plain = process.against_blue(
+        tallies, margin=case.margin, luck=1.0, alpha=alpha, clump=case.clump, expected_bins=case.expected_bins
+    )
+    if plain[-1] < bar:
+        return []
+    return [
+        f"{case.metric} are over {case.margin:.2g}x blue, but instances that are not alike may bring {case.luck:.2g}x "
+        "to so few of them: not held against green"
+    ]
+
+
 def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
     """Say whether 3x blue is ruled out, or green shown under its SLO, and still is: green may turn bad late."""
     if not tallies:
         return False
-    proofs = [process.from_the_start([process.ruled_out_step(tally, case.clump) for tally in tallies])]
+    proofs = []
+    if not _beyond_comparison(tallies):
+        proofs.append(process.from_the_start([process.ruled_out_step(tally, case.clump) for tally in tallies]))
     if case.ceiling:
         ceiling = case.ceiling
         proofs.append(process.from_the_start([process.under_steps(tally, ceiling, case.clump) for tally in tallies]))
     return any(proof[-1] >= -math.log(alpha) for proof in proofs)
+
+
+def _beyond_comparison(tallies: Sequence[Tally]) -> bool:
+    """Say whether blue is so bad that nothing can be 3x worse: to rule that out would show nothing of green."""
+    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
+    return blue > 0 and blue_bad * process.RULED_OUT_RATIO >= blue
 
 
 def _together(courses: Sequence[_Course], bins: Sequence[Bin]) -> list[tuple[datetime, float]]:

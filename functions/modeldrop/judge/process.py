@@ -13,13 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # how many times worse than the margin green may be: the alternatives that are bet on, in equal parts (DESIGN 7)
-RATIOS = (1.5, 3.0, 10.0, 30.0, 100.0)
+RATIOS = (1.5, 3.0, 10.0, 20.0, 40.0)
 # the same for the floor, which is small: 30 times it already wins a factor of 30 on each failure
 FLOOR_RATIOS = (1.5, 3.0, 10.0, 30.0)
+# against instance luck the nearest alternative is so many times the luck: 1.5 times would overlook what is just beyond
+NEAREST = 1.1
+# so many times less than was put in may be left of the bet against luck when the other has won: about what waits for
+# later starts, so that a difference that luck cannot explain is not held up
+LENIENCE = 3.0
 # the part of the bet that is on "from the start"; the rest is on all later starts together (docs/judge.md says why)
 FROM_THE_START = 0.7
 # how the whole bet is spread over the acting metrics: failures lose users more than slowness does
-METRIC_WEIGHTS = {"errors": 2.0}
+METRIC_WEIGHTS = {"errors": 3.0}
 # gains are capped here, far beyond any bar, and so cannot overflow; a cap only takes evidence away
 MOST = 1e250
 LOG_MOST = math.log(MOST)
@@ -37,13 +42,34 @@ class Tally:
     blue_requests: int
 
 
-def ratio_steps(tally: Tally, margin: float, clump: int = 1) -> list[float]:
+def ratio_steps(tally: Tally, margin: float, clump: int = 1, luck: float = 1.0) -> list[float]:
     """Log likelihood ratios of one bin against "green's rate is at most margin x blue's", one for each of RATIOS.
 
     Given how many events there are in all, each is green's with probability r w / (r w + 1 - w), w green's share of
     requests, r the ratio of rates; r above the margin is the alternative. A rate that rises for both cancels out.
+    luck: where it is more than the margin, the claim is "at most luck x blue's"; the alternatives stay, but the first
+    is NEAREST times the luck, and none is less.
     """
-    return [_ratio_step(tally, margin, ratio * margin) / clump for ratio in RATIOS]
+    if luck <= margin:
+        return [_ratio_step(tally, margin, ratio * margin) / clump for ratio in RATIOS]
+    nearest = NEAREST * luck
+    alternatives = [nearest, *(max(ratio * margin, nearest) for ratio in RATIOS[1:])]
+    return [_ratio_step(tally, luck, alternative) / clump for alternative in alternatives]
+
+
+def against_blue(
+    tallies: Sequence[Tally], *, margin: float, luck: float, alpha: float, clump: int, expected_bins: int
+) -> list[float]:
+    """Log evidence after each bin that green is worse than blue by more than the margin, and not by instance luck.
+
+    luck: see luck.instance_luck; of the same bet against that claim a third (1 / LENIENCE) must be left when the bar of
+    1/alpha is reached. The lesser of two gains, so that it is an e-process for the margin whatever the luck.
+    """
+    plain = with_late_starts([ratio_steps(one, margin, clump) for one in tallies], expected_bins)
+    if luck <= margin:
+        return plain
+    lucky = with_late_starts([ratio_steps(one, margin, clump, luck) for one in tallies], expected_bins)
+    return [min(one, other + math.log(LENIENCE / alpha)) for one, other in zip(plain, lucky, strict=True)]
 
 
 def floor_steps(tally: Tally, floor: float, clump: int = 1) -> list[float]:

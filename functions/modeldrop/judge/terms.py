@@ -11,6 +11,7 @@ from typing import Any, get_args
 from modeldrop.judge.answers import AnswerBin, DriftTerms, answer_line, drift_terms_from_json, drift_terms_to_json
 from modeldrop.judge.bins import Bin, BinFormatError, bin_to_json
 from modeldrop.judge.judge import EXPECTED_BINS, judge
+from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.verdict import Verdict
 from modeldrop.policy.model import JudgePolicy, MetricName, Policy, RateName
 from modeldrop.policy.wire import judge_policy_from_json
@@ -32,6 +33,7 @@ class Terms:
     blue_rates: Mapping[RateName, float] = field(default_factory=dict)
     error_ceiling: float | None = None
     drift: DriftTerms | None = None
+    luck: float = 1.0
 
     def under(self, policy: Policy) -> Terms:
         """The same rollout judged by another policy: what was measured or done stays, what the policy says is new."""
@@ -51,6 +53,7 @@ def judge_by(terms: Terms, bins: Sequence[Bin], answers: Sequence[AnswerBin] = (
         terms.policy,
         canary_started=terms.canary_started,
         clump=terms.clump,
+        luck=terms.luck,
         green_share=terms.green_share,
         expected_bins=terms.expected_bins,
         metrics=terms.metrics,
@@ -72,6 +75,7 @@ def assumed_terms(policy: Policy, bins: Sequence[Bin]) -> Terms:
         policy=policy.judge,
         canary_started=min(one.start for one in bins),
         clump=policy.judge.clump or 1,
+        luck=instance_luck(share, policy.endpoint.instance_count),
         green_share=share,
         expected_bins=max(1, policy.canary.bake_seconds // policy.endpoint.metrics_every_seconds),
         error_ceiling=policy.slo.error_rate,
@@ -107,8 +111,8 @@ def terms_from_json(data: Any) -> Terms:
                 "drift": drift_terms_from_json(data["drift"]) if data.get("drift") else None,
             }
         )
-        if terms.canary_started.tzinfo is None or terms.expected_bins < 1:
-            raise ValueError("canary_started needs a zone, and expected_bins is at least 1")
+        if terms.canary_started.tzinfo is None or terms.expected_bins < 1 or not terms.luck >= 1:
+            raise ValueError("canary_started needs a zone, and expected_bins and luck are at least 1")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BinFormatError(f"the terms in the first line cannot be read: {type(error).__name__} {error}") from None
     return terms

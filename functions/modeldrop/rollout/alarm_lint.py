@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,10 @@ def read_alarms(document: Any) -> list[dict[str, Any]]:
     if not isinstance(document, dict):
         raise AlarmFormatError("an alarm is a JSON object")
     if "MetricAlarms" in document or "CompositeAlarms" in document:
-        return [*document.get("MetricAlarms", ()), *document.get("CompositeAlarms", ())]
+        listed = [document.get(kind) or [] for kind in ("MetricAlarms", "CompositeAlarms")]
+        if not all(isinstance(one, list) and all(isinstance(each, dict) for each in one) for one in listed):
+            raise AlarmFormatError("MetricAlarms and CompositeAlarms are lists of alarms")
+        return [each for one in listed for each in one]
     if isinstance(document.get("Resources"), dict):
         kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
         named = [
@@ -54,7 +58,7 @@ def read_alarms(document: Any) -> list[dict[str, Any]]:
             for key, one in document["Resources"].items()
             if isinstance(one, dict) and one.get("Type") in kinds
         ]
-        return [{"AlarmName": key, **one.get("Properties", {})} for key, one in named]
+        return [{"AlarmName": key, **(one.get("Properties") or {})} for key, one in named]
     if isinstance(document.get("Properties"), dict):
         return read_alarms(document["Properties"])
     if not {"MetricName", "Metrics", "AlarmRule", "ComparisonOperator"} & document.keys():
@@ -81,23 +85,46 @@ def alarm_report(alarm: Mapping[str, Any], *, watched_seconds: int, lag_seconds:
 
 def _complete(alarm: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Fill in CloudWatch's defaults; CloudFormation may write numbers as text."""
+    limit = _number(alarm, "Threshold", name)
+    periods = _number(alarm, "EvaluationPeriods", name, least=1)
+    dimensions = alarm.get("Dimensions") or []
+    if not isinstance(dimensions, list) or not all(
+        isinstance(one, dict) and {"Name", "Value"} <= one.keys() for one in dimensions
+    ):
+        raise AlarmFormatError(f"alarm {name:.100}: Dimensions is a list of Name and Value")
+    stat = alarm.get("Statistic") or alarm.get("ExtendedStatistic")
+    if not stat:
+        raise AlarmFormatError(f"alarm {name:.100} has neither Statistic nor ExtendedStatistic")
+    missing = [key for key in ("Namespace", "ComparisonOperator") if not alarm.get(key)]
+    if missing:
+        raise AlarmFormatError(f"alarm {name:.100} has no {missing[0]}")
+    return {
+        **alarm,
+        "AlarmName": name,
+        "Namespace": str(alarm["Namespace"]),
+        "Threshold": limit,
+        "Period": int(_number(alarm, "Period", name, least=1)),
+        "EvaluationPeriods": int(periods),
+        "DatapointsToAlarm": int(_number({"DatapointsToAlarm": periods, **alarm}, "DatapointsToAlarm", name, least=1)),
+        "ComparisonOperator": str(alarm["ComparisonOperator"]),
+        "TreatMissingData": str(alarm.get("TreatMissingData") or "missing"),
+        "Stat": str(stat),
+        "Dimensions": {str(each["Name"]): str(each["Value"]) for each in dimensions},
+    }
+
+
+def _number(alarm: Mapping[str, Any], key: str, name: str, least: float = -math.inf) -> float:
+    found = alarm.get(key)
+    if found is None:
+        raise AlarmFormatError(f"alarm {name:.100} has no {key}")
     try:
-        periods = int(alarm["EvaluationPeriods"])
-        return {
-            **alarm,
-            "AlarmName": name,
-            "Namespace": str(alarm["Namespace"]),
-            "Threshold": float(alarm["Threshold"]),
-            "Period": int(alarm["Period"]),
-            "EvaluationPeriods": periods,
-            "DatapointsToAlarm": int(alarm.get("DatapointsToAlarm") or periods),
-            "ComparisonOperator": str(alarm["ComparisonOperator"]),
-            "TreatMissingData": str(alarm.get("TreatMissingData") or "missing"),
-            "Stat": str(alarm.get("Statistic") or alarm["ExtendedStatistic"]),
-            "Dimensions": {str(each["Name"]): str(each["Value"]) for each in alarm.get("Dimensions") or ()},
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise AlarmFormatError(f"alarm {name:.100}: {type(error).__name__} {error!s:.100}") from None
+        value = float(found)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or value < least:
+        what = "a parameter or a function: put its value there" if isinstance(found, dict) else "not a number it can be"
+        raise AlarmFormatError(f"alarm {name:.100}: {key} is {found!r:.60}, {what}")
+    return value
 
 
 def _of_sagemaker(one: Mapping[str, Any]) -> bool:
@@ -196,13 +223,14 @@ def _warnings(one: Mapping[str, Any]) -> Iterator[str]:
 def _sees(one: Mapping[str, Any]) -> str:
     limit = f"{one['Threshold']:g}"
     if _is_rate(one):
-        limit = f"{one['Threshold']:.3g} ({one['Threshold']:.3%} of requests)"
+        share = f" ({one['Threshold'] * 100:.3g}% of requests)" if one["Threshold"] <= 1 else ""
+        limit = f"{one['Threshold']:.3g}{share}"
     elif _of_sagemaker(one) and one["MetricName"] in LATENCY_METRICS:
         limit = f"{one['Threshold']:g} us ({one['Threshold'] / 1000:g} ms)"
     side = "under" if one["ComparisonOperator"] in BELOW else "over"
-    equal = " or at" if "OrEqual" in one["ComparisonOperator"] else ""
+    equal = "at or " if "OrEqual" in one["ComparisonOperator"] else ""
     periods = f"{one['DatapointsToAlarm']} of {one['EvaluationPeriods']} periods of {one['Period']} s"
-    return f"{one['Stat']} {one['MetricName']} {side}{equal} {limit} in {periods}"
+    return f"{one['Stat']} {one['MetricName']} {equal}{side} {limit} in {periods}"
 
 
 def _misses(one: Mapping[str, Any]) -> Iterator[str]:

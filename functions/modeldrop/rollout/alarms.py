@@ -7,6 +7,8 @@ from typing import Any
 from modeldrop.rollout.model import RolloutPlan
 
 VARIANT = "AllTraffic"
+# no shorter than the time between looks: a period without a verdict between two that are bad would be taken for OK
+MAX_VERDICT_PERIOD = 30
 
 
 def alarm_names(plan: RolloutPlan) -> list[str]:
@@ -25,9 +27,15 @@ def alarm_requests(plan: RolloutPlan) -> list[dict[str, Any]]:
     return alarms
 
 
+def verdict_period(plan: RolloutPlan) -> int:
+    """Return the period of the verdict's alarm in seconds: ours is a high-resolution metric, so it need not be 60."""
+    return min(MAX_VERDICT_PERIOD, plan.alarm_period)
+
+
 def _verdict(plan: RolloutPlan) -> dict[str, Any]:
     return {
         **_own_metric(plan, "Verdict"),
+        "Period": verdict_period(plan),
         "AlarmName": f"{plan.release}-verdict",
         "AlarmDescription": "The judge says that green is worse than blue, or an operator aborted.",
         "Statistic": "Maximum",

@@ -10,12 +10,15 @@ from modeldrop.policy.model import JudgePolicy
 from modeldrop.rollout.alarm_lint import lint_all
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.model import RolloutPlan, Traffic
+from modeldrop.rollout.preview import at_least, delay_seconds
 from modeldrop.rollout.sight import sight
 
 # AutoRollbackConfiguration.Alarms
 MAX_ALARMS = 10
-# an hour with fewer requests does not tell blue's error rate
+# an hour with fewer requests does not tell blue's p95
 MIN_RATE_REQUESTS = 100
+# a ceiling that blue kept to would have been passed like that by chance less often than this
+MAX_CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,11 @@ class Lint:
 def lint(plan: RolloutPlan, policy: JudgePolicy, traffic: Traffic) -> Lint:
     """Check a plan's alarms and times against each other and against what blue did in the last hour."""
     requests = alarm_requests(plan)
-    problems = [*lint_alarms(requests, watched_seconds=watched_seconds(plan), lag_seconds=plan.metric_lag)]
+    alarms = lint_alarms(requests, watched_seconds=watched_seconds(plan), lag_seconds=plan.metric_lag)
+    broken, doubts = broken_ceilings(plan, traffic)
     return Lint(
-        tuple(problems),
-        (*_warnings(plan, traffic), *_noisy(plan, traffic)),
+        (*alarms, *broken),
+        (*_warnings(plan), *doubts, *_noisy(plan, traffic)),
         tuple(_sights(plan, policy, traffic)),
     )
 
@@ -52,35 +56,49 @@ def lint_alarms(requests: list[dict[str, Any]], *, watched_seconds: int, lag_sec
     return [*problems, *lint_all(requests, watched_seconds=watched_seconds, lag_seconds=lag_seconds)]
 
 
-def _warnings(plan: RolloutPlan, traffic: Traffic) -> list[str]:
-    """Say where green would be rolled back for being as good as blue, and where the judge has no time."""
-    warnings = []
-    needs = plan.metrics_every + plan.metric_lag + plan.alarm_period + plan.look
-    if plan.strategy == "canary" and needs > plan.bake:
-        warnings.append(
-            f"a verdict needs {needs} s and the canary bakes {plan.bake} s: a bad green may meet all users "
-            "before it is rolled back"
-        )
-    return [*warnings, *broken_ceilings(plan, traffic)]
+def _warnings(plan: RolloutPlan) -> list[str]:
+    """Say where the judge has no time."""
+    needs = plan.metrics_every + delay_seconds(plan)
+    if plan.strategy != "canary" or needs <= plan.bake:
+        return []
+    return [
+        f"a verdict needs {needs} s and the canary bakes {plan.bake} s: a bad green may meet all users "
+        "before it is rolled back"
+    ]
 
 
-def broken_ceilings(plan: RolloutPlan, traffic: Traffic) -> list[str]:
-    """Say which of the policy's ceilings blue itself broke in the last hour."""
-    warnings = []
-    blue = traffic.errors / traffic.requests if traffic.requests >= MIN_RATE_REQUESTS else None
-    if plan.error_ceiling is not None and blue is not None and blue > plan.error_ceiling:
-        warnings.append(
-            f"slo.error_rate is {plan.error_ceiling:.2%} and blue had {blue:.2%} in the last hour: "
-            "a green as good as blue will be rolled back"
+def broken_ceilings(plan: RolloutPlan, traffic: Traffic) -> tuple[list[Problem], list[str]]:
+    """Return which of the policy's ceilings blue broke in the last hour: refused, or told where it may be chance.
+
+    A green as good as blue would be rolled back for it. Failures that come in clumps are counted by the clump.
+    """
+    problems: list[Problem] = []
+    doubts: list[str] = []
+    if not traffic.measured:
+        return problems, doubts
+    requests, errors = traffic.requests, traffic.errors
+    limit = plan.error_ceiling
+    if limit is not None and requests and errors / requests > limit:
+        what = f"slo.error_rate is {limit:.2%} and blue had {errors / requests:.2%} of {requests} requests"
+        by_chance = at_least(requests // plan.clump, limit, errors // plan.clump)
+        _sort(problems, doubts, what, "slo.error_rate", sure=by_chance < MAX_CHANCE)
+    for percentile, limit_ms in plan.latency_ceilings_ms.items():
+        p95 = traffic.p95_ms
+        if float(percentile.removeprefix("p")) >= 95 and p95 is not None and p95 > limit_ms:
+            what = f"slo.latency {percentile} is {limit_ms:g} ms and blue's p95 was {p95:.0f} ms on {requests} requests"
+            _sort(problems, doubts, what, f"slo.latency.{percentile}", sure=requests >= MIN_RATE_REQUESTS)
+    return problems, doubts
+
+
+def _sort(problems: list[Problem], doubts: list[str], what: str, where: str, *, sure: bool) -> None:
+    told = f"{what} in the last hour: a green as good as blue will be rolled back"
+    if sure:
+        fix = (
+            "Raise it above what blue does, or leave it out, also where green is to mend blue: the judge compares both."
         )
-    for percentile, limit in plan.latency_ceilings_ms.items():
-        above = float(percentile.removeprefix("p")) >= 95
-        if above and traffic.p95_ms is not None and traffic.p95_ms > limit:
-            warnings.append(
-                f"slo.latency {percentile} is {limit:g} ms and blue's p95 was {traffic.p95_ms:.0f} ms in the last "
-                "hour: a green as good as blue will be rolled back"
-            )
-    return warnings
+        problems.append(Problem("SLO_BELOW_BLUE", told, where, fix))
+    else:
+        doubts.append(f"{told}, if that was no chance")
 
 
 def _noisy(plan: RolloutPlan, traffic: Traffic) -> list[str]:

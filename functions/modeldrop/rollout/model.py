@@ -24,7 +24,8 @@ class LiveState:
 class Traffic:
     """Blue's last hour: requests, errors, p95 of the model's latency, and the busiest minute of the last days.
 
-    clump: how many of its failures came together (judge.clump).
+    clump: how many of its failures came together (judge.clump). measured: seen in CloudWatch, not supposed by a
+    person who asks what would be.
     """
 
     requests: int = 0
@@ -32,6 +33,7 @@ class Traffic:
     p95_ms: float | None = None
     peak_per_second: float | None = None
     clump: int = 1
+    measured: bool = True
 
 
 @dataclass(frozen=True)

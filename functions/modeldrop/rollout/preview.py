@@ -14,8 +14,10 @@ from functools import partial
 from statistics import NormalDist
 
 from modeldrop.judge import process
+from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.process import Tally
 from modeldrop.policy.model import JudgePolicy, MetricName
+from modeldrop.rollout.alarms import verdict_period
 from modeldrop.rollout.model import RolloutPlan
 
 CHANCES = (0.5, 0.9, 0.99)
@@ -65,8 +67,8 @@ def preview(
 
 
 def delay_seconds(plan: RolloutPlan) -> int:
-    """Return what passes from a bin's end until the alarm has fired: metric lag, a look, one alarm period."""
-    return plan.metric_lag + plan.look + plan.alarm_period
+    """Return what passes from a bin's end until the alarm has fired: metric lag, a look, one period of the alarm."""
+    return plan.metric_lag + plan.look + verdict_period(plan)
 
 
 def seconds_until_found(
@@ -98,7 +100,8 @@ def _times(plan: RolloutPlan, policy: JudgePolicy, metric: MetricName, rps: floa
     late = policy.warm_up_seconds if metric == "slow" else 0
     bins = (plan.bake - delay - late) // period
     expected = max(1, plan.bake // period)
-    margin = min(policy.margin, 1 + policy.max_excess / blue) if blue else policy.margin
+    cap = 1 + policy.max_excess / blue if blue else math.inf
+    margin, luck = min(policy.margin, cap), min(instance_luck(plan.canary_share, plan.instance_count), cap)
     floor = policy.floor_errors if metric == "errors" else policy.floor_slow
     measured: tuple[MetricName, ...] = ("errors",) if plan.slow_ms is None else ("errors", "slow")
     acting = [name for name in measured if name not in policy.observe]
@@ -111,7 +114,9 @@ def _times(plan: RolloutPlan, policy: JudgePolicy, metric: MetricName, rps: floa
 
         def enough(blue_bad: int, bad: int, green: int = green, others: int = others) -> bool:
             tally = Tally(bad, green, blue_bad, others)
-            ratio = process.with_late_starts([process.ratio_steps(tally, margin, plan.clump)], expected)[-1]
+            ratio = process.against_blue(
+                [tally], margin=margin, luck=luck, alpha=policy.alpha, clump=plan.clump, expected_bins=expected
+            )[-1]
             if floor <= 0:
                 return ratio >= bar
             least = process.with_late_starts([process.floor_steps(tally, floor, plan.clump)], expected)[-1]
@@ -144,7 +149,7 @@ def _when(times: list[_Time], rate: float, chance: float) -> _Time | None:
 
 
 def _found(time: _Time, rate: float) -> float:
-    return math.fsum(0.0 if one is None else _at_least(time.green, rate, one) for one in time.needed) / BLUE_POINTS
+    return math.fsum(0.0 if one is None else at_least(time.green, rate, one) for one in time.needed) / BLUE_POINTS
 
 
 def _least(green: int, enough: Callable[[int], bool]) -> int | None:
@@ -158,7 +163,7 @@ def _least(green: int, enough: Callable[[int], bool]) -> int | None:
     return low
 
 
-def _at_least(trials: int, rate: float, count: int) -> float:
+def at_least(trials: int, rate: float, count: int) -> float:
     """Return the chance that a binomial is `count` or more."""
     if count <= 0 or rate >= 1:
         return 1.0 if count <= trials else 0.0

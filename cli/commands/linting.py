@@ -23,10 +23,13 @@ from cli.options import AsJson
 if TYPE_CHECKING:
     from modeldrop.policy.model import MetricName, Policy
     from modeldrop.rollout.alarm_lint import AlarmReport
-    from modeldrop.rollout.model import LiveState, RolloutPlan, Traffic
+    from modeldrop.rollout.model import LiveAnswers, LiveState, RolloutPlan, Traffic
 
+NEVER = {"errors": "not even if all fail", "slow": "not even if all are slow", "drift": "not even if all are that"}
 # defects that a person has a feeling for, in times of blue's rate
 DEFECTS = (2, 3, 10)
+# what blue answers, where it was not asked
+ASSUMED_SHARES = {"one class": 0.5, "another": 0.5}
 # latencies whose p95 is twice their p50, where nothing was measured
 SPREAD = 2.0
 
@@ -87,7 +90,7 @@ def lint(
 
 def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) -> tuple[RolloutPlan, Traffic]:
     """Plan a release onto an endpoint as it is, or onto one like the policy's own."""
-    from modeldrop.rollout.model import LiveState, PlanInputs, Stack, Traffic
+    from modeldrop.rollout.model import LiveAnswers, LiveState, PlanInputs, Stack, Traffic
     from modeldrop.rollout.plan import plan_rollout
 
     want = policy.endpoint
@@ -96,28 +99,33 @@ def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) 
     if rps is not None:
         requests = max(1, round(rps * 3600))
         traffic = Traffic(requests, round(requests * blue_errors), measured=False)
+    answers = LiveAnswers("s3://captures/LIVE", 1_000_000, ASSUMED_SHARES) if policy.quality.output else LiveAnswers()
     if endpoint:
-        live, traffic = _as_it_is(endpoint)
+        live, traffic, answers = _as_it_is(endpoint, policy.quality.output)
     stack = Stack("gpu", "cpu", "ami", "role", "role", "modeldrop", "modeldrop")
-    inputs = PlanInputs(endpoint or "ENDPOINT", "RELEASE", "s3://approved/model.tar.gz", policy, stack, live, traffic)
+    inputs = PlanInputs(
+        endpoint or "ENDPOINT", "RELEASE", "s3://approved/model.tar.gz", policy, stack, live, traffic, answers
+    )
     return plan_rollout(inputs), traffic
 
 
-def _as_it_is(endpoint: str) -> tuple[LiveState | None, Traffic]:
+def _as_it_is(endpoint: str, output: str) -> tuple[LiveState | None, Traffic, LiveAnswers]:
     from datetime import UTC, datetime
 
-    from modeldrop.aws import endpoints, measurements
+    from modeldrop.aws import captures, endpoints, measurements
     from modeldrop.judge.clump import clump_size
-    from modeldrop.rollout.model import LiveState, Traffic
+    from modeldrop.rollout.model import LiveAnswers, LiveState, Traffic
 
     seen = endpoints.describe(endpoint)
     if seen.standing == "absent":
-        return None, Traffic()
-    variants = (endpoints.describe_config(seen.config) or {}).get("ProductionVariants", [{}])
-    hour = measurements.last_hour(endpoint, datetime.now(UTC))
+        return None, Traffic(), LiveAnswers()
+    config, at = endpoints.describe_config(seen.config) or {}, datetime.now(UTC)
+    variants = config.get("ProductionVariants", [{}])
+    hour = measurements.last_hour(endpoint, at)
+    answers = captures.last_hour(config, endpoint, output, "s3://", at) if output else LiveAnswers()
     live = LiveState(seen.config, variants[0].get("InstanceType", ""), seen.desired_count or seen.instance_count)
     clump = clump_size(hour.minutes)
-    return live, Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump)
+    return live, Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump), answers
 
 
 def _own_alarms(plan: RolloutPlan) -> list[AlarmReport]:
@@ -153,11 +161,10 @@ def _preview(plan: RolloutPlan, policy: Policy, traffic: Traffic) -> dict[str, A
     rates: dict[MetricName, float] = {"errors": traffic.errors / traffic.requests, "slow": 0.05}
     found = []
     for one in preview(plan, policy.judge, requests_per_second=rps, blue_rates=rates):
-        harm = (
-            None
-            if one.green_rate is None or one.seconds is None
-            else one.green_rate * rps * plan.canary_share * one.seconds
-        )
+        bad = one.green_rate
+        if bad is not None and one.metric == "drift" and one.ratio:
+            bad -= bad / one.ratio  # blue would have said the same to these
+        harm = None if bad is None or one.seconds is None else bad * rps * plan.canary_share * one.seconds
         shift = (
             latency_shift(one.green_rate, rates["slow"], SPREAD) if one.metric == "slow" and one.green_rate else None
         )
@@ -209,7 +216,7 @@ def _print(
 def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
     rows = []
     for one in answer["powers"]:
-        rate = "not even if all fail" if one["green_rate"] is None else f"{one['green_rate']:.2%} of green"
+        rate = NEVER[one["metric"]] if one["green_rate"] is None else f"{one['green_rate']:.2%} of green"
         ratio = "-" if one["ratio"] is None else f"{one['ratio']:.1f}x blue"
         if one["latency_shift"]:
             ratio += f", latency x {one['latency_shift']:.2f}"
@@ -229,3 +236,5 @@ def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
         times = times or "not found in half of such bakes"
         say(f"errors {one['times']}x blue ({one['green_rate']:.2%}): {times}")
     say("assumed: failures independent and from the start; 5% of blue slow; latencies log-normal with p95 twice p50")
+    if any(one["metric"] == "drift" for one in answer["powers"]):
+        say("drift: to which share of green's answers the class must grow that blue gives most often (50% with --rps)")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,17 @@ from typing import Any
 import pytest
 
 from cli.main import main
+from modeldrop.judge import process
+from modeldrop.judge.answers import AnswerBin
 from modeldrop.judge.bins import Bin, Counts
+from modeldrop.judge.drift import drift_course
 from modeldrop.judge.judge import judge
+from modeldrop.policy.model import QualityPolicy
 from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
+from modeldrop.rollout.alarms import verdict_period
+from modeldrop.rollout.plan import LiveAnswers
 from modeldrop.rollout.preview import delay_seconds, latency_shift, preview
-from tests.unit.rollout_builders import a_plan, a_policy
+from tests.unit.rollout_builders import a_plan, a_policy, some_inputs
 from tests.unit.test_alarm_lint import GREEN, an_alarm
 
 BOTH = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "AllTraffic"}]
@@ -154,3 +163,41 @@ def test_the_judge_finds_what_the_preview_promises(chance: int) -> None:
 def test_a_latency_shift_is_1_where_as_many_are_slow_as_before() -> None:
     assert latency_shift(0.05, 0.05, 2.0) == pytest.approx(1)
     assert latency_shift(0.5, 0.05, 2.0) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("chance", [50, 90, 99])
+def test_the_judge_finds_the_drift_that_the_preview_promises(chance: int) -> None:
+    """200 canaries whose most frequent answer grows to what is to be found; three standard errors of freedom."""
+    stack = replace(some_inputs().stack, capture_prefix="s3://approved/captures/")
+    answers = LiveAnswers("s3://approved/captures/older", 900, {"positive": 0.6, "negative": 0.4})
+    policy = a_policy(quality=QualityPolicy("label", lag_seconds=60))
+    plan = a_plan(stack=stack, policy=policy, answers=answers)
+    powers = preview(plan, policy.judge, requests_per_second=40, blue_rates={})
+    power = next(one for one in powers if one.metric == "drift" and one.chance == chance / 100)
+    assert power.green_rate is not None
+    assert power.seconds is not None
+    periods = (power.seconds - 60 - plan.look - verdict_period(plan)) // plan.metrics_every
+    found, runs, draw = 0, 200, random.Random(chance)
+    for _ in range(runs):
+        told = [drawn(draw, number, power.green_rate) for number in range(periods)]
+        terms = plan.drift
+        assert terms is not None
+        course = drift_course(told, terms, canary_started=DRIFT_START, expected_bins=10, acting=True)
+        share = process.bet_share("drift", plan.metrics)
+        found += any(value + math.log(share) >= -math.log(0.01) for value in course.evidence.values())
+    assert found / runs >= chance / 100 - 3 * math.sqrt(chance / 100 * (1 - chance / 100) / runs) - 0.01
+
+
+DRIFT_START = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+
+
+def drawn(draw: random.Random, number: int, green: float) -> AnswerBin:
+    def counts(of: int, share: float) -> Counter[str]:
+        return Counter("positive" if draw.random() < share else "negative" for _ in range(of))
+
+    return AnswerBin(DRIFT_START + timedelta(minutes=number), 60, counts(216, 0.6), counts(24, green))
+
+
+def test_an_endpoint_without_quality_has_no_drift_to_find() -> None:
+    powers = preview(a_plan(), a_policy().judge, requests_per_second=40, blue_rates={"errors": 0.005})
+    assert {one.metric for one in powers} == {"errors"}

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 from modeldrop.aws import clients, objects
 from modeldrop.aws.measurements import VARIANT
 from modeldrop.clock import now
+from modeldrop.judge.answers import shares_of
+from modeldrop.judge.bins import Counts
 from modeldrop.judge.capture import Answer, read_capture
+from modeldrop.judge.clump import clump_size
 from modeldrop.observability import logger
+from modeldrop.rollout.model import LiveAnswers
 
 # what one look reads at most: the newest files first, for which file is left out says nothing of its answers
 MAX_FILES = 400
@@ -30,6 +35,23 @@ def by_period(
             number = int((one.at - start).total_seconds()) // period_seconds
             found.setdefault(start + timedelta(seconds=number * period_seconds), Counter())[one.name] += 1
     return found
+
+
+def last_hour(config: Mapping[str, Any], endpoint: str, output: str, within: str, at: datetime) -> LiveAnswers:
+    """Count what the fleet of an endpoint config (as described) answered in the hour before.
+
+    within: where its captures must be (s3://...), for only there may we read; elsewhere there are none.
+    """
+    capture = config.get("DataCaptureConfig") or {}
+    captured_to = str(capture.get("DestinationS3Uri", ""))
+    if not capture.get("EnableCapture", True) or not captured_to.startswith(within):
+        return LiveAnswers()
+    minutes = by_period(captured_to, endpoint, output, at - timedelta(hours=1), at, 60).values()
+    total = sum(minutes, Counter[str]())
+    shares = shares_of(total)
+    # equal answers that come together scatter more than independent ones: the worst class is taken for all
+    clumps = [clump_size([Counts(one.total(), one[name]) for one in minutes]) for name in shares]
+    return LiveAnswers(captured_to, total.total(), shares, max(clumps, default=1))
 
 
 def _answers(captured_to: str, endpoint: str, output: str, since: datetime) -> Iterator[Answer]:

@@ -97,7 +97,7 @@ def terms_of(plan: RolloutPlan, policy: Policy, canary_started: datetime) -> Ter
         luck=instance_luck(plan.canary_share, plan.instance_count),
         green_share=plan.canary_share,
         expected_bins=max(1, plan.bake // plan.metrics_every),
-        metrics=("errors",) if plan.slow_ms is None else ("errors", "slow"),
+        metrics=tuple(name for name in plan.metrics if name != "drift"),
         blue_rates=blue_rates(plan),
         error_ceiling=plan.error_ceiling,
         drift=plan.drift,

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 from modeldrop.aws import captures, endpoints, measurements, quotas, scaling
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.errors import ParkedError, TransientError
-from modeldrop.judge.answers import shares_of
-from modeldrop.judge.bins import Counts
 from modeldrop.judge.clump import clump_size
 from modeldrop.observability import entry
 from modeldrop.policy.model import Policy
@@ -98,18 +94,7 @@ def capture_prefix(stack: Settings) -> str:
 
 def live_answers(endpoint: str, live: LiveState, policy: Policy) -> LiveAnswers:
     """Read which classes of answers the live model gave in the last hour, where they are captured to our bucket."""
-    capture = (endpoints.describe_config(live.config) or {}).get("DataCaptureConfig") or {}
-    captured_to = str(capture.get("DestinationS3Uri", ""))
-    usable = capture.get("EnableCapture", True) and captured_to.startswith(capture_prefix(settings()))
-    if not policy.quality.output or not usable:
+    if not policy.quality.output:
         return LiveAnswers()
-    end = now()
-    start = end - timedelta(hours=1)
-    minutes = captures.by_period(captured_to, endpoint, policy.quality.output, start, end, 60).values()
-    total = Counter[str]()
-    for one in minutes:
-        total.update(one)
-    shares = shares_of(total)
-    # equal answers that come together scatter more than independent ones: the worst class is taken for all
-    clumps = [clump_size([Counts(one.total(), one[name]) for one in minutes]) for name in shares]
-    return LiveAnswers(captured_to, total.total(), shares, max(clumps, default=1))
+    config = endpoints.describe_config(live.config) or {}
+    return captures.last_hour(config, endpoint, policy.quality.output, capture_prefix(settings()), now())

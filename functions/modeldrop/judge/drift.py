@@ -130,12 +130,13 @@ def _stream(name: str, bins: Sequence[AnswerBin], terms: DriftTerms, expected_bi
         guess = min(MOST, max(LEAST, seen_bad / seen))
         tallies.append(tally)
         guesses.append(guess)
-        steps.append(_steps(tally, guess, terms))
+        steps.append(class_steps(tally, guess, terms))
         seen_bad, seen = seen_bad + tally.blue_bad, seen + tally.blue_requests
     return _Stream(name, tuple(tallies), tuple(guesses), tuple(process.with_late_starts(steps, expected_bins)))
 
 
-def _steps(tally: Tally, blue: float, terms: DriftTerms) -> list[float]:
+def class_steps(tally: Tally, blue: float, terms: DriftTerms) -> list[float]:
+    """Log likelihood ratios of one period and class, one for each of PARTS, when blue's share is guessed as `blue`."""
     allowed = blue + terms.tolerance
     if allowed >= MOST:  # a class that nearly every answer of blue has cannot grow by more than the tolerance
         return [0.0] * len(PARTS)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modeldrop.judge.answers import DriftTerms, drift_terms_from_json
-from modeldrop.policy.model import Policy, Strategy
+from modeldrop.policy.model import MetricName, Policy, Strategy
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,12 @@ class RolloutPlan:
     capture_lag: int = 0
     quality_output: str = ""
     drift: DriftTerms | None = None
+
+    @property
+    def metrics(self) -> tuple[MetricName, ...]:
+        """Return what is measured of green and blue."""
+        slow: tuple[MetricName, ...] = ("slow",) if self.slow_ms is not None else ()
+        return ("errors", *slow, *(("drift",) if self.drift is not None else ()))
 
 
 def plan_to_json(plan: RolloutPlan) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from functools import partial
 from statistics import NormalDist
 
 from modeldrop.judge import process
+from modeldrop.judge.answers import DriftTerms
+from modeldrop.judge.drift import class_steps
 from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.process import Tally
 from modeldrop.policy.model import JudgePolicy, MetricName
@@ -54,15 +56,22 @@ class _Time:
 def preview(
     plan: RolloutPlan, policy: JudgePolicy, *, requests_per_second: float, blue_rates: dict[MetricName, float]
 ) -> list[Power]:
-    """Return the powers of every acting metric with a known rate of blue; none where no blue is beside green."""
+    """Return the powers of every acting metric with a known rate of blue; none where no blue is beside green.
+
+    Of drift: the smallest share of green's answers that blue's most frequent class must grow to.
+    """
     if plan.strategy == "all_at_once" or plan.first_release:
         return []
     found = []
     for metric, blue in blue_rates.items():
-        if metric in policy.observe or (metric == "slow" and plan.slow_ms is None):
+        if metric in policy.observe or metric not in plan.metrics:
             continue
         times = _times(plan, policy, metric, requests_per_second, blue)
         found += [_power(times, metric, blue, chance) for chance in CHANCES]
+    if plan.drift is not None and "drift" not in policy.observe:
+        share = max(plan.drift.shares.values())
+        times = _answer_times(plan, plan.drift, policy, requests_per_second, share)
+        found += [_power(times, "drift", share, chance) for chance in CHANCES]
     return found
 
 
@@ -95,6 +104,35 @@ def latency_shift(slow_rate: float, blue_slow: float, spread: float) -> float:
     return math.exp(sigma * (NORMAL.inv_cdf(1 - blue_slow) - NORMAL.inv_cdf(1 - min(slow_rate, 0.9999))))
 
 
+def _bar(plan: RolloutPlan, policy: JudgePolicy, metric: MetricName) -> float:
+    """Return the evidence that one metric needs while the others add nothing."""
+    acting = [name for name in plan.metrics if name not in policy.observe]
+    return -math.log(policy.alpha) - (math.log(process.bet_share(metric, acting)) if metric in acting else 0.0)
+
+
+def _answer_times(plan: RolloutPlan, drift: DriftTerms, policy: JudgePolicy, rps: float, share: float) -> list[_Time]:
+    period = plan.metrics_every
+    # answers are known later than counts
+    delay = plan.capture_lag + plan.look + verdict_period(plan)
+    bins, expected = (plan.bake - delay) // period, max(1, plan.bake // period)
+    # the mean over the classes, of which one tells
+    bar = _bar(plan, policy, "drift") + math.log(len(drift.shares) + 1)
+    times = []
+    for number in sorted({math.ceil(bins * part / MAX_TIMES) for part in range(1, MAX_TIMES + 1)} if bins > 0 else ()):
+        answers = rps * period * number * plan.capture_percent / 100
+        green = int(answers * plan.canary_share)
+        others = int(answers) - green
+
+        def enough(blue_bad: int, bad: int, green: int = green, others: int = others) -> bool:
+            steps = class_steps(Tally(bad, green, blue_bad, others), share, drift)
+            return process.with_late_starts([steps], expected)[-1] >= bar
+
+        counts = [_quantile(others, share, (point + 0.5) / BLUE_POINTS) for point in range(BLUE_POINTS)]
+        needed = {count: _least(green, partial(enough, count)) for count in set(counts)}
+        times.append(_Time(number * period + delay, green, tuple(needed[count] for count in counts)))
+    return times
+
+
 def _times(plan: RolloutPlan, policy: JudgePolicy, metric: MetricName, rps: float, blue: float) -> list[_Time]:
     period, delay = plan.metrics_every, delay_seconds(plan)
     late = policy.warm_up_seconds if metric == "slow" else 0
@@ -103,9 +141,7 @@ def _times(plan: RolloutPlan, policy: JudgePolicy, metric: MetricName, rps: floa
     cap = 1 + policy.max_excess / blue if blue else math.inf
     margin, luck = min(policy.margin, cap), min(instance_luck(plan.canary_share, plan.instance_count), cap)
     floor = policy.floor_errors if metric == "errors" else policy.floor_slow
-    measured: tuple[MetricName, ...] = ("errors",) if plan.slow_ms is None else ("errors", "slow")
-    acting = [name for name in measured if name not in policy.observe]
-    bar = -math.log(policy.alpha) - (math.log(process.bet_share(metric, acting)) if metric in acting else 0.0)
+    bar = _bar(plan, policy, metric)
     times = []
     for number in sorted({math.ceil(bins * part / MAX_TIMES) for part in range(1, MAX_TIMES + 1)} if bins > 0 else ()):
         requests = rps * period * number

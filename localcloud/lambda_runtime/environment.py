@@ -96,7 +96,7 @@ class Environment:
         self._api.submit(Invocation(request_id, payload, function_arn, trace_id, limit))
         answer = self._wait(limit)
         if answer is None:
-            self._process.kill()
+            self._kill()
             self._log.write(f"{_now()} {request_id} Task timed out after {limit:.2f} seconds\n\n".encode())
             answer = _error(
                 "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {limit:.2f} seconds"
@@ -106,7 +106,7 @@ class Environment:
             how = f"exit status {status}" if status >= 0 else "signal: killed" if status == -9 else f"signal: {-status}"
             answer = _error("Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited with error: {how}")
         elif answer.kind == "init_error":
-            self._process.kill()
+            self._kill()
         took_ms = (time.monotonic() - began) * 1000
         if self._fresh and self._init_ms is not None:
             took_ms = max(0.0, took_ms - self._init_ms)
@@ -130,6 +130,11 @@ class Environment:
             return self._api.signals.get(timeout=limit) if signal.kind == "taken" else signal
         except queue.Empty:
             return None
+
+    def _kill(self) -> None:
+        """End the process at once, and be `dead` when this returns: nobody may be given this environment again."""
+        self._process.kill()
+        self._process.wait()
 
     def _watch(self) -> None:
         if self._api.ready.wait(INIT_SECONDS):

@@ -135,6 +135,14 @@ class Stack:
         assert found["EndpointStatus"] == "InService"
         return str(found["EndpointConfigName"])
 
+    def wait_until_at_rest(self, name: str) -> None:
+        """Wait until SageMaker changes nothing on an endpoint."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (self.endpoint(name) or {}).get("EndpointStatus") != "InService":
+            if time.monotonic() > deadline:
+                pytest.fail(f"{name} is not at rest after {PATIENCE_SECONDS} s: {self.endpoint(name)}")
+            time.sleep(0.5)
+
     def wait_for_phase(
         self, endpoint: str, release: str, *phases: str, seconds: float = PATIENCE_SECONDS
     ) -> ReleaseRecord:

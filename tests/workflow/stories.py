@@ -17,7 +17,7 @@ POLICY = """
 endpoint: {{instance_count: 2, metrics_every: 10s{endpoint}}}
 strategy: {strategy}
 canary: {{size: 1, bake: {bake}, final_bake: {final_bake}}}
-judge: {{metric_lag: 3s, dead_man: {dead_man}, slow: 50ms, warm_up: 0s, min_green: 1}}
+judge: {{metric_lag: 3s, dead_man: 20s, slow: 50ms, warm_up: 0s, min_green: 1}}
 on_blind: {on_blind}
 on_inconclusive: {on_inconclusive}
 gates: {{rehearsal: "off", approval: {approval}}}
@@ -28,6 +28,7 @@ retain: 2
 LONG = "60s"
 # more at once would end no sooner (the longest takes as long as its bakes), and start a process for every function each
 AT_ONCE = 8
+DOOMED = ("dead", "dead-abort")
 Ended = tuple[ReleaseRecord, ...]
 Played = dict[str, Future[Ended]]
 
@@ -42,25 +43,21 @@ def policy(**overrides: str) -> str:
         "on_inconclusive": "promote",
         "approval": "none",
         "breaking": "refuse",
-        # as long as the bakes allow: all stories at once make looks slow
-        "dead_man": "30s",
     }
     return POLICY.format(**(usual | overrides))
 
 
 @contextmanager
 def play(stack: Stack, models: Models) -> Iterator[Played]:
-    """Play the stories, many at once; then, when they are over, those in which the judge is dead."""
+    """Play the stories, many at once."""
     stories = (
         # the longest first
         *(restored, language, crowd, scaling, retention, doubtful, silent),
         *(abort_in_bake, abort_before, killed, throws, capacity, crash, approval, overtaken, claim),
+        doomed,
     )
-
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {story.__name__: pool.submit(story, stack, models) for story in stories}
-        futures |= {"dead": pool.submit(dead_judge, stack, models, [*futures.values()])}
-        yield futures
+        yield {story.__name__: pool.submit(story, stack, models) for story in stories}
 
 
 def created(stack: Stack, name: str, models: Models, text: str) -> ReleaseRecord:
@@ -173,23 +170,31 @@ def killed(stack: Stack, models: Models) -> Ended:
     return first, stack.finished("killed", second)
 
 
-def dead_judge(stack: Stack, models: Models, others: list[Future[Ended]]) -> Ended:
-    """Take the judge's concurrency away, as an operator or a full account might: every endpoint loses its judge."""
-    text = policy(bake=LONG, dead_man="20s")
-    for name in ("dead", "dead-abort"):
-        created(stack, name, models, text)
-    for other in others:
-        other.exception()
-    seconds = {name: stack.drop(name, models[1]) for name in ("dead", "dead-abort")}
+def doomed(stack: Stack, models: Models) -> Ended:
+    """First releases of the endpoints on which `all_functions_dead` drops a second one."""
+    return tuple(created(stack, name, models, policy(bake=LONG)) for name in DOOMED)
+
+
+def all_functions_dead(stack: Stack, models: Models) -> Ended:
+    """Take the concurrency of all that could end a rollout, as a full account might, until AWS has rolled back.
+
+    Nobody else may have a release under way meanwhile.
+    """
+    seconds = {name: stack.drop(name, models.better) for name in DOOMED}
     for name, release in seconds.items():
         stack.wait_for_phase(name, release, "canary")
-    client, judge = stack.client("lambda"), f"{STACK}-judge-rollout"
-    client.put_function_concurrency(FunctionName=judge, ReservedConcurrentExecutions=0)
+    client = stack.client("lambda")
+    functions = [f"{STACK}-{stem}" for stem in ("judge-rollout", "compensate", "finish-release", "reconcile")]
+    for function in functions:
+        client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
     try:
         stack.modeldrop("abort", "dead-abort")
-        return tuple(stack.finished(name, release) for name, release in seconds.items())
+        for name in DOOMED:
+            stack.wait_until_at_rest(name)
     finally:
-        client.delete_function_concurrency(FunctionName=judge)
+        for function in functions:
+            client.delete_function_concurrency(FunctionName=function)
+    return tuple(stack.finished(name, release) for name, release in seconds.items())
 
 
 def crowd(stack: Stack, models: Models) -> Ended:

@@ -160,7 +160,7 @@ def test_a_container_that_does_not_start_is_told_with_the_end_of_its_log(
 
 def test_an_abort_ends_a_rehearsal(ended: dict[str, Future[ReleaseRecord]]) -> None:
     record = ended["aborted"].result()
-    assert record.outcome == "aborted"
+    assert record.outcome == "aborted", record.reasons
     assert "during the rehearsal" in record.reasons[0]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from modeldrop.release.record import ReleaseRecord
 from tests.workflow.stack import Stack
-from tests.workflow.stories import Played
+from tests.workflow.stories import Ended, Played
 
 
 def ended_well(stack: Stack, endpoint: str, first: ReleaseRecord, second: ReleaseRecord) -> None:
@@ -80,16 +80,16 @@ def test_a_killed_workflow_is_finished_by_another(stack: Stack, played: Played) 
     ended_well(stack, "killed", first, second)
 
 
-def test_a_dead_judge_is_rolled_back_by_the_heartbeat(stack: Stack, played: Played) -> None:
-    second, _ = played["dead"].result()
+def test_a_rollout_of_which_every_function_is_dead_is_rolled_back_by_the_heartbeat(stack: Stack, dead: Ended) -> None:
+    second, _ = dead
     assert second.outcome == "rolled_back", second.reasons
     assert "nobody was judging" in second.reasons[0]
     assert len(stack.outcome_messages(second.release)) == 1
     assert stack.serving("dead") == second.plan["previous_config"]
 
 
-def test_an_abort_needs_no_judge(stack: Stack, played: Played) -> None:
-    _, second = played["dead"].result()
+def test_an_abort_needs_no_judge(stack: Stack, dead: Ended) -> None:
+    _, second = dead
     assert second.outcome == "aborted", second.reasons
     assert "aborted by arn:" in second.reasons[0]
     assert stack.serving("dead-abort") == second.plan["previous_config"]

@@ -50,7 +50,7 @@ def drop(story: Story, name: str) -> Drop:
 
 
 def test_every_outcome_is_the_expected_one_and_users_are_served_throughout(story: Story) -> None:
-    assert story.problems() == []
+    assert not story.problems(), "; ".join(story.problems())
 
 
 def test_a_better_model_is_promoted_after_users_met_it_as_a_canary(story: Story) -> None:

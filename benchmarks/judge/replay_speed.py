@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from modeldrop.judge.bins import Bin, Counts
+from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.terms import Terms, write_bins
 from modeldrop.policy.model import JudgePolicy
 
@@ -21,7 +22,14 @@ START = datetime(2026, 11, 23, 20, tzinfo=UTC)
 def main() -> None:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     chance = random.Random(SEED)
-    terms = Terms(JudgePolicy(), START, green_share=0.1, expected_bins=BINS, metrics=("errors", "slow"))
+    terms = Terms(
+        JudgePolicy(),
+        START,
+        green_share=0.1,
+        expected_bins=BINS,
+        metrics=("errors", "slow"),
+        luck=instance_luck(0.1, 10),
+    )
     with tempfile.TemporaryDirectory() as directory:
         for number in range(files):
             bins = [

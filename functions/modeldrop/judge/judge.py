@@ -233,6 +233,10 @@ def _limits(course: _RateCourse, alpha: float) -> list[str]:
     if not case.tallies or case.luck <= case.margin or course.gains[case.tallies[-1][0]][0] >= bar:
         return []
     tallies = [tally for _, tally in case.tallies]
+    green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
+    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
+    if green_bad * blue <= case.margin * blue_bad * green:
+        return []
     plain = process.against_blue(
         tallies, margin=case.margin, luck=1.0, alpha=alpha, clump=case.clump, expected_bins=case.expected_bins
     )

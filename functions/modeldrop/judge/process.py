@@ -51,10 +51,9 @@ def ratio_steps(tally: Tally, margin: float, clump: int = 1, luck: float = 1.0) 
     is NEAREST times the luck, and none is less.
     """
     if luck <= margin:
-        return [_ratio_step(tally, margin, ratio * margin) / clump for ratio in RATIOS]
+        return _ratio_steps(tally, margin, [ratio * margin for ratio in RATIOS], clump)
     nearest = NEAREST * luck
-    alternatives = [nearest, *(max(ratio * margin, nearest) for ratio in RATIOS[1:])]
-    return [_ratio_step(tally, luck, alternative) / clump for alternative in alternatives]
+    return _ratio_steps(tally, luck, [nearest, *(max(ratio * margin, nearest) for ratio in RATIOS[1:])], clump)
 
 
 def against_blue(
@@ -82,7 +81,7 @@ def floor_steps(tally: Tally, floor: float, clump: int = 1) -> list[float]:
 
 def ruled_out_step(tally: Tally, clump: int = 1) -> list[float]:
     """Log likelihood ratio of one bin against "green's rate is 3x blue's or more", for green as good as blue."""
-    return [_ratio_step(tally, RULED_OUT_RATIO, 1.0) / clump]
+    return _ratio_steps(tally, RULED_OUT_RATIO, [1.0], clump)
 
 
 def under_steps(tally: Tally, ceiling: float, clump: int = 1) -> list[float]:
@@ -127,13 +126,16 @@ def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> li
     return path
 
 
-def _ratio_step(tally: Tally, null: float, alternative: float) -> float:
-    events = tally.green_bad + tally.blue_bad
+def _ratio_steps(tally: Tally, null: float, alternatives: Sequence[float], clump: int) -> list[float]:
+    green, events = tally.green_bad, tally.green_bad + tally.blue_bad
     if not events or not tally.green_requests or not tally.blue_requests:
-        return 0.0
+        return [0.0] * len(alternatives)
     share = tally.green_requests / (tally.green_requests + tally.blue_requests)
-    spread = math.log((alternative * share + 1 - share) / (null * share + 1 - share))
-    return tally.green_bad * math.log(alternative / null) - events * spread
+    usual = null * share + 1 - share
+    return [
+        (green * math.log(one / null) - events * math.log((one * share + 1 - share) / usual)) / clump
+        for one in alternatives
+    ]
 
 
 def _rate_step(bad: int, requests: int, null: float, alternative: float) -> float:

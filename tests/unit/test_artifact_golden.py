@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeldrop.artifact.golden import GoldenRequest, answers_match, parse_golden
+from modeldrop.artifact.golden import (
+    MAX_GOLDEN_BYTES,
+    MAX_STORED_BYTES,
+    GoldenRequest,
+    answers_match,
+    golden_jsonl,
+    parse_golden,
+)
 from modeldrop.errors import ArtifactRejectedError
 
 JSON = st.recursive(
@@ -25,6 +32,17 @@ def complaints(text: bytes) -> list[str]:
         parse_golden(text)
     assert {problem.code for problem in refused.value.problems} == {"GOLDEN_INVALID"}
     return [f"{problem.where}: {problem.what}" for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize(
+    "value", ["[1e15" + ",1e15" * 19_900 + "]", '"' + "\u0434" * 50_000 + '"', "[" + "[]," * 30_000 + "0]"]
+)
+def test_what_an_archive_may_hold_is_stored_and_read_again(value: str) -> None:
+    text = b'{"request": {"x": %s}}' % value.encode()
+    requests = parse_golden(text)
+    stored = golden_jsonl(requests)
+    assert len(stored) / len(text) < MAX_STORED_BYTES / MAX_GOLDEN_BYTES
+    assert parse_golden(stored, MAX_STORED_BYTES) == requests
 
 
 def test_requests_are_read_with_their_tolerances() -> None:

@@ -49,6 +49,11 @@ def long_names(count):
         yield packer.compress(entry("x", f"{number:0>4}".encode() * 1000, kind=b"L") + entry("y"))
     yield packer.flush()
 
+def warmup(fields):  # one record of empty fields
+    from tests.unit.artifact_builders import with_files
+    from tests.unit.test_artifact_warmup import PATH, record
+    yield with_files({PATH: record(b"\x32\x00" * fields)})
+
 class Made(io.RawIOBase):
     def __init__(self, parts):
         self.parts, self.left = parts, b""
@@ -87,6 +92,7 @@ def measured(made: str) -> tuple[int, int, int, set[str]]:
         ("zeros(1024)", "SIZE_RATIO", 64),
         ("members(100_000)", "TAR_ENTRIES", 64),
         ("long_names(2000)", "TAR_ENTRIES", 64),
+        ("warmup(2_000_000)", "WARMUP_INVALID", 16),
     ],
 )
 def test_memory_does_not_grow_with_the_archive(made: str, code: str, most_uncompressed: int) -> None:

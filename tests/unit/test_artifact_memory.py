@@ -10,7 +10,8 @@ import io, re, sys, zlib
 from pathlib import Path
 from random import Random
 from modeldrop.artifact.inspect import inspect_artifact
-from tests.unit.artifact_builders import entry, header
+from tests.unit.artifact_builders import entry, header, with_files
+from tests.unit.test_artifact_warmup import PATH, record
 
 GIB = 1 << 30
 NOISE = Random(1).randbytes(1 << 20)
@@ -50,8 +51,6 @@ def long_names(count):
     yield packer.flush()
 
 def warmup(fields):  # one record of empty fields
-    from tests.unit.artifact_builders import with_files
-    from tests.unit.test_artifact_warmup import PATH, record
     yield with_files({PATH: record(b"\x32\x00" * fields)})
 
 class Made(io.RawIOBase):

@@ -216,6 +216,11 @@ RULES: dict[str, Rule] = {
         "warned",
         "The serving signature breaks callers of the live release, and the policy allows it (breaking: allow).",
     ),
+    "SERVING_BREAKING_RESTORED": Rule(
+        "warned",
+        "The serving signature breaks callers of the live release, and a roll back that an operator asked for may.",
+        "Callers that came to rely on the live release's form must go back, too.",
+    ),
     "SERVING_WIDER": Rule("warned", "The serving signature changed in a way that requests of today survive."),
     "SERVING_NO_LIVE": Rule(
         "warned",
@@ -281,7 +286,10 @@ RULES: dict[str, Rule] = {
     "SIGNATURE_REPLAYED": Rule(
         "refused",
         "The signed model is older than the live one: it was dropped here before the live release was.",
-        "To go back on purpose set signature: {older: allow} in rollout.yaml, and take it out again.",
+        "To go back on purpose use `modeldrop rollback ENDPOINT --to RELEASE`.",
+    ),
+    "SIGNATURE_OLDER": Rule(
+        "warned", "The signed model is older than the live one, and a roll back that an operator asked for may be."
     ),
 }
 

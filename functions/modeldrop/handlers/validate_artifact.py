@@ -33,7 +33,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     record = table.require(event["endpoint"], event["release"])
     table.update(record.endpoint, record.release, phase="validating")
     require_asked(record)
-    policy = read_policy(record, settings())
+    policy = read_policy(record, settings(), event["signature_key"])
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
     signed = signatures.signed_model(record, policy.signature, table)
     report = inspect(record, policy, live_model(record, table), signed, progress(record, table))

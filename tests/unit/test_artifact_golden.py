@@ -13,6 +13,7 @@ from modeldrop.artifact.golden import (
     GoldenRequest,
     answers_match,
     golden_jsonl,
+    lacking_operation,
     parse_golden,
 )
 from modeldrop.errors import ArtifactRejectedError
@@ -25,6 +26,12 @@ JSON = st.recursive(
 
 def line(**fields: object) -> bytes:
     return json.dumps({"request": {"instances": []}, "response": {"predictions": []}, **fields}).encode() + b"\n"
+
+
+def test_a_missing_operation_is_found_in_what_tensorflow_says() -> None:
+    said = "Failed to start: Op type not registered 'TFText>Utf8Binarize' in binary running on localhost. Make sure"
+    assert lacking_operation(said) == "TFText>Utf8Binarize"
+    assert lacking_operation("No OpKernel was registered to support Op 'Conv2D'") == ""
 
 
 def complaints(text: bytes) -> list[str]:

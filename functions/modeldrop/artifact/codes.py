@@ -167,6 +167,12 @@ RULES: dict[str, Rule] = {
         "An operation is not one of the serving TensorFlow's: a custom operation, which fails at load.",
         "Express it with TensorFlow's own operations, or export from the TensorFlow version that serves.",
     ),
+    "OP_LINKED": Rule(
+        "warned",
+        "TF Serving 2.20 has tensorflow-text's operations built in; a plain TensorFlow, as in the local cloud, has not and "
+        "cannot load the model.",
+        "On an image of your own see that its server is built with tensorflow-text.",
+    ),
     "OP_CHECKPOINT": Rule(
         "refused",
         "Checkpoints are read or written outside the SaverDef's own operations: a request could name any path.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,15 @@ def wrong_answer(one: GoldenRequest, status: int, body: bytes) -> str | None:
 def lacks_cpu_kernel(text: bytes) -> bool:
     """Say whether TensorFlow gave up for want of a kernel on a host that has CPUs only (its own words)."""
     return b"No OpKernel was registered to support Op" in text and b"Registered devices: [CPU" in text
+
+
+def lacking_operation(text: str) -> str:
+    """Return the operation that TensorFlow gave up for, since it is not built with it (its own words); empty if none.
+
+    It is given as TensorFlow wrote it, so it is data.
+    """
+    found = re.search(r"Op type not registered '([^']{1,80})'", text)
+    return found[1] if found else ""
 
 
 def _request(line: bytes) -> GoldenRequest:

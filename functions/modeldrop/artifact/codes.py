@@ -169,8 +169,8 @@ RULES: dict[str, Rule] = {
     ),
     "OP_LINKED": Rule(
         "warned",
-        "TF Serving 2.20 has tensorflow-text's operations built in; a plain TensorFlow, as in the local cloud, has not and "
-        "cannot load the model.",
+        "TF Serving 2.20 has tensorflow-text's operations built in; a plain TensorFlow, as in the local cloud, has not "
+        "and cannot load the model.",
         "On an image of your own see that its server is built with tensorflow-text.",
     ),
     "OP_CHECKPOINT": Rule(

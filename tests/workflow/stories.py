@@ -235,7 +235,7 @@ def restored(stack: Stack, models: Models) -> Ended:
 
 
 def claim(stack: Stack, models: Models) -> Ended:
-    """Uploads that say that they restore a release: without an ask, with a made-up, a too old, and a real one, twice."""
+    """Uploads that say that they restore a release: with no ask, a made-up one, a too old one, and a real one twice."""
     first = created(stack, "claim", models, policy())
     old, real = Claim(first.release, "1" * 32), Claim(first.release, "2" * 32)
     assert stack.table.ask_restore("claim", old, "an operator", int(time.time()) - 1)

@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: help setup demo test lint unit build images signing bench-judge fuzz lock format clean
+.PHONY: help setup demo test lint unit build images operations signing bench-judge fuzz lock format clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -55,6 +55,11 @@ images: setup    ## write the table of serving images again, from the SDK's own 
 	@$(UV) venv --quiet --clear --python 3.13 $(IMAGES) && $(UV) pip sync --quiet --python $(IMAGES)/bin/python --require-hashes requirements/images.txt
 	@$(IMAGES)/bin/python -m scripts.make_image_table
 
+TEXT := .tools/text
+operations: setup ## write the lists of operations again: TensorFlow's, and those of tensorflow-text
+	@$(UV) pip install --quiet --python $(BIN)/python --target $(TEXT) --no-deps --require-hashes --requirement requirements/text.txt
+	@$(BIN)/python -m scripts.make_operations --text $(TEXT)
+
 BENCH := .tools/bench
 bench-judge: setup ## the judge against what people use: tables and plots in docs/benchmarks/judge
 	@$(UV) venv --quiet --clear --python 3.13 $(BENCH) && $(UV) pip sync --quiet --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
@@ -78,6 +83,7 @@ lock: $(UV)      ## compile the requirement files again (no index host is writte
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt
 	@$(LOCK) --constraints .tools/constraints.txt requirements/fuzz.in -o requirements/fuzz.txt
 	@$(LOCK) requirements/images.in -o requirements/images.txt
+	@$(LOCK) --no-deps requirements/text.in -o requirements/text.txt
 	@$(LOCK) requirements/bench.in -o requirements/bench.txt
 	@$(LOCK) requirements/signing.in -o requirements/signing.txt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,8 @@ class Account:
 
         self._endpoint = None if environment is None else environment["AWS_ENDPOINT_URL"]
         self._session: Any = (
-            boto3.session.Session()
+            # the name that AWS's other tools take, and boto3 does not
+            boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
             if environment is None
             else boto3.session.Session(
                 aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],

@@ -96,7 +96,8 @@ def validate(
 ) -> None:
     """Check model.tar.gz as the workflow would, without unpacking it and without TensorFlow.
 
-    Exit status 0: all are good, 1: one is refused, 2: usage, 3: internal.
+    Exit status 0: all are good, 1: one is refused, 2: usage (also of --against), 3: internal or AWS. With --json 0 and
+    1 print a list of reports on stdout, one a file; 2 and 3 print nothing there.
     Example: modeldrop validate model.tar.gz --against live.tar.gz --instance-type ml.g5.xlarge
     """
     from modeldrop.artifact.report import report_to_json
@@ -162,7 +163,7 @@ def _live(against: str, stack: str) -> Live:
             return Live(against, signatures)
         report = _inspect(path, allow_code=True)
         if report.refusals:
-            raise CommandError(f"--against {path} is itself refused: {report.refusals[0].what}", status=ANSWER_IS_NO)
+            raise CommandError(f"--against {path} is itself refused: {report.refusals[0].what}", status=USAGE)
         return Live(against, report.serving_signatures)
     return _live_release(against, stack)
 
@@ -171,12 +172,18 @@ def _live_release(release: str, stack: str) -> Live:
     from cli.account import find_stack
     from cli.commands.releases import find_release
     from modeldrop.artifact.language import Live, signatures_of
+    from modeldrop.artifact.report import MAX_REPORT_BYTES
     from modeldrop.release.reports import report_key
 
     found = find_stack(stack)
-    record = find_release(found.releases(), release)
+    record = find_release(found.releases(), release, status=USAGE)
     place = {"Bucket": found.approved_bucket, "Key": report_key(record, "artifact.json")}
-    signatures = signatures_of(found.account.client("s3").get_object(**place)["Body"].read())
+    s3 = found.account.client("s3")
+    try:
+        signatures = signatures_of(s3.get_object(**place)["Body"].read(MAX_REPORT_BYTES))
+    except s3.exceptions.NoSuchKey:
+        what, fix = f"{release} ended before its artifact was read", "name a good one: modeldrop history ENDPOINT"
+        raise CommandError(what, fix=fix, status=USAGE) from None
     if signatures is None:
         raise CommandError(f"the report of {release} cannot be read: s3://{place['Bucket']}/{place['Key']}")
     return Live(release, signatures)

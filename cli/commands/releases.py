@@ -205,13 +205,16 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def find_release(table: ReleaseTable, release: str) -> ReleaseRecord:
-    """Find a release by its id alone: it begins with the first 40 characters of its endpoint's name."""
+def find_release(table: ReleaseTable, release: str, status: int = ANSWER_IS_NO) -> ReleaseRecord:
+    """Find a release by its id alone: it begins with the first 40 characters of its endpoint's name.
+
+    status: what the command exits with where there is no such release.
+    """
     prefix = release.rsplit("-", 2)[0]
     for endpoint in table.endpoints():
         if endpoint[:40].lower() == prefix.lower() and (record := table.get(endpoint, release)):
             return record
-    raise CommandError(f"there is no release {release}", fix="modeldrop history ENDPOINT", status=ANSWER_IS_NO)
+    raise CommandError(f"there is no release {release}", fix="modeldrop history ENDPOINT", status=status)
 
 
 def exit_status(record: ReleaseRecord) -> int:

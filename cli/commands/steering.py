@@ -91,8 +91,9 @@ def rollback(
     """Bring an earlier release back, as a new release of its own. It takes minutes, not an instant.
 
     The approved artifact of that release is dropped again and goes the whole way: checks, a new fleet, canary, judge,
-    under the rollout.yaml there is now. Nothing changes for users until its canary starts. A rollout that is still
-    going on is stopped with `modeldrop abort` instead, which is quick.
+    under the rollout.yaml there is now; it may be older than the live one and lack what that answers. Nothing changes
+    for users until its canary starts. A rollout that is still going on is stopped with `modeldrop abort` instead, which
+    is quick.
 
     Exit status: 0 it is on its way (with --watch: it is live), 1 there is nothing to go back to, 3 AWS.
 
@@ -115,7 +116,7 @@ def rollback(
         why = f"{target.release} is a release of {target.endpoint}, not of {endpoint}"
     if why:
         raise CommandError(why, fix=f"modeldrop history {endpoint}", status=ANSWER_IS_NO)
-    release = restore_model(found, target)
+    release = restore_model(found, target, _who(found))
     if watch:
         follow_and_exit(found, target.endpoint, release, plain=plain, as_json=as_json)
     elif as_json:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from modeldrop.policy.schema import SIGNATURE_KEY
 from modeldrop.settings import Settings
 from scripts import make_image_table
 from scripts.translated import ROOT, definition, raw
@@ -67,6 +68,15 @@ def test_every_substitution_is_given_and_none_is_left_over(template, machine):
     used = set(re.findall(r"\$\{(\w+)\}", json.dumps(machine)))
     assert used <= set(given)
     assert set(given) - used <= {"ReleasesTopicArn"}, "only the topic may be there for later"
+
+
+def test_the_stack_s_signature_key_reaches_the_check_whatever_rollout_yaml_says(template, machine):
+    payload = machine["States"]["ValidateArtifact"]["Arguments"]["Payload"]
+    assert payload["signature_key"] == "${SignatureKey}"
+    given = template["Resources"]["ReleaseStateMachine"]["Properties"]["DefinitionSubstitutions"]
+    assert given["SignatureKey"] == {"Ref": "SignatureKey"}
+    # the pattern is the policy's own, and has neither quotes nor braces, which would end the text in the definition
+    assert template["Parameters"]["SignatureKey"]["AllowedPattern"] == SIGNATURE_KEY
 
 
 def test_the_machine_names_published_versions(resources):

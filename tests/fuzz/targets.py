@@ -15,13 +15,17 @@ import crc32c
 from google.protobuf.message import DecodeError
 
 from modeldrop.artifact.findings import FatalFindingError, Findings
+from modeldrop.artifact.golden import MAX_STORED_BYTES, golden_jsonl, parse_golden
 from modeldrop.artifact.gzip_stream import GzipReader
 from modeldrop.artifact.tar_stream import TarReader
 from modeldrop.artifact.variables import read_index
+from modeldrop.artifact.warmup import check_warmup, records
+from modeldrop.artifact.warmup_requests import predict_requests
 from modeldrop.artifact.wire_stream import UnreadableError
 
 LIMIT = 1 << 24
 BLOCK = 512
+WARMUP_SIGNATURES = {"serving_default": {"inputs": {"x": {}}}}
 
 
 def gzip_stream(data: bytes) -> None:
@@ -66,10 +70,28 @@ def variables_index(data: bytes) -> None:
             continue
 
 
+def warmup_file(data: bytes) -> None:
+    """Records are those that the file is made of; requests taken from them can be stored and read again."""
+    for content in (data, _records(data)):
+        findings = Findings()
+        check_warmup(content, WARMUP_SIGNATURES, "warmup", findings)
+        (code,) = {check.code for check in findings.checks()}
+        try:
+            found = list(records(content))
+        except UnreadableError:
+            assert code == "WARMUP_INVALID"
+            continue
+        assert b"".join(map(_record, found)) == content
+        asked = predict_requests(found)
+        stored = golden_jsonl(asked)
+        assert golden_jsonl(parse_golden(stored, MAX_STORED_BYTES) if asked else ()) == stored
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "gzip_stream": gzip_stream,
     "tar_archive": tar_archive,
     "variables_index": variables_index,
+    "warmup_file": warmup_file,
 }
 
 
@@ -107,6 +129,21 @@ def _with_block_checksums(data: bytes) -> bytes:
         content += block + b"\0" + _masked_crc(block + b"\0")
     footer = handles.ljust(40, b"\0") + 0xDB4775248B80FB57.to_bytes(8, "little")
     return content + footer
+
+
+def _records(data: bytes) -> bytes:
+    """Record after record, each as long as two bytes before it say."""
+    found, at = b"", 0
+    while at + 2 <= len(data):
+        length = int.from_bytes(data[at : at + 2], "little")
+        found += _record(data[at + 2 : at + 2 + length])
+        at += 2 + length
+    return found
+
+
+def _record(content: bytes) -> bytes:
+    length = len(content).to_bytes(8, "little")
+    return length + _masked_crc(length) + content + _masked_crc(content)
 
 
 def _masked_crc(content: bytes) -> bytes:

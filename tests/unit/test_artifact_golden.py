@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeldrop.artifact.golden import GoldenRequest, answers_match, parse_golden
+from modeldrop.artifact.golden import (
+    MAX_GOLDEN_BYTES,
+    MAX_STORED_BYTES,
+    GoldenRequest,
+    answers_match,
+    golden_jsonl,
+    lacking_operation,
+    parse_golden,
+)
 from modeldrop.errors import ArtifactRejectedError
 
 JSON = st.recursive(
@@ -20,11 +28,28 @@ def line(**fields: object) -> bytes:
     return json.dumps({"request": {"instances": []}, "response": {"predictions": []}, **fields}).encode() + b"\n"
 
 
+def test_a_missing_operation_is_found_in_what_tensorflow_says() -> None:
+    said = "Failed to start: Op type not registered 'TFText>Utf8Binarize' in binary running on localhost. Make sure"
+    assert lacking_operation(said) == "TFText>Utf8Binarize"
+    assert lacking_operation("No OpKernel was registered to support Op 'Conv2D'") == ""
+
+
 def complaints(text: bytes) -> list[str]:
     with pytest.raises(ArtifactRejectedError) as refused:
         parse_golden(text)
     assert {problem.code for problem in refused.value.problems} == {"GOLDEN_INVALID"}
     return [f"{problem.where}: {problem.what}" for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize(
+    "value", ["[1e15" + ",1e15" * 19_900 + "]", '"' + "\u0434" * 50_000 + '"', "[" + "[]," * 30_000 + "0]"]
+)
+def test_what_an_archive_may_hold_is_stored_and_read_again(value: str) -> None:
+    text = b'{"request": {"x": %s}}' % value.encode()
+    requests = parse_golden(text)
+    stored = golden_jsonl(requests)
+    assert len(stored) / len(text) < MAX_STORED_BYTES / MAX_GOLDEN_BYTES
+    assert parse_golden(stored, MAX_STORED_BYTES) == requests
 
 
 def test_requests_are_read_with_their_tolerances() -> None:

@@ -1,9 +1,11 @@
 """Hostile graphs are seen wherever they hide, harmless ones pass."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modeldrop.artifact import operations
 from modeldrop.artifact.messages import message
 from tests.unit.artifact_builders import (
     SAVER,
@@ -48,12 +50,27 @@ def found(**model: Any) -> set[str]:
         ("SaveV2", "OP_CHECKPOINT"),
         ("RestoreV2", "OP_CHECKPOINT"),
         ("InitializeTableFromTextFileV2", "OP_TABLE"),
+        ("SimpleMLLoadModelFromPathWithHandle", "OP_FILES"),
     ],
 )
 def test_a_denied_operation_is_refused_in_the_graph_and_in_any_function(operation: str, code: str) -> None:
     assert found(extra_nodes=[node("n", operation)]) == {code}
     inner = [node("use", "PartitionedCall", f=call("inner")), node("y2", "If", then_branch=call("inner"))]
     assert found(extra_functions=[function("inner", node("n", operation))], extra_nodes=inner) == {code}
+
+
+def test_what_tf_serving_links_passes_and_is_told() -> None:
+    report = inspect(good_artifact(extra_nodes=[node("n", "TFText>WhitespaceTokenizeWithOffsetsV2")]))
+    (check,) = (check for check in report.checks if check.code == "OP_LINKED")
+    assert (check.result, check.what) == ("warned", "TFText>WhitespaceTokenizeWithOffsetsV2 is tensorflow-text's")
+    assert not report.refusals
+
+
+def test_what_is_linked_is_not_tensorflow_s_own_and_not_refused_by_name() -> None:
+    own = (Path(operations.__file__).with_name("operations.txt")).read_text().splitlines()
+    assert operations.linked()
+    assert operations.linked().isdisjoint(own)
+    assert [name for name in operations.linked() if operations.reason(name)] == []
 
 
 def test_the_place_is_named() -> None:

@@ -62,7 +62,8 @@ def against(live: Live, **policy: Any) -> dict[str, str]:
 def test_a_breaking_change_is_refused_unless_the_policy_allows_it() -> None:
     live = Live("live-1", inspect(good_artifact()).serving_signatures)
     assert against(live) == {"SERVING_BREAKING": "refused"}
-    assert against(live, allow_breaking=True) == {"SERVING_BREAKING_ALLOWED": "warned"}
+    assert against(live, breaking="allow") == {"SERVING_BREAKING_ALLOWED": "warned"}
+    assert against(live, breaking="restore") == {"SERVING_BREAKING_RESTORED": "warned"}
 
 
 def test_a_live_release_without_report_is_a_warning_that_says_so() -> None:

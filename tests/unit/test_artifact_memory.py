@@ -10,7 +10,8 @@ import io, re, sys, zlib
 from pathlib import Path
 from random import Random
 from modeldrop.artifact.inspect import inspect_artifact
-from tests.unit.artifact_builders import entry, header
+from tests.unit.artifact_builders import entry, header, with_files
+from tests.unit.test_artifact_warmup import PATH, record
 
 GIB = 1 << 30
 NOISE = Random(1).randbytes(1 << 20)
@@ -48,6 +49,9 @@ def long_names(count):
     for number in range(count):
         yield packer.compress(entry("x", f"{number:0>4}".encode() * 1000, kind=b"L") + entry("y"))
     yield packer.flush()
+
+def warmup(fields):  # one record of empty fields
+    yield with_files({PATH: record(b"\x32\x00" * fields)})
 
 class Made(io.RawIOBase):
     def __init__(self, parts):
@@ -87,6 +91,7 @@ def measured(made: str) -> tuple[int, int, int, set[str]]:
         ("zeros(1024)", "SIZE_RATIO", 64),
         ("members(100_000)", "TAR_ENTRIES", 64),
         ("long_names(2000)", "TAR_ENTRIES", 64),
+        ("warmup(2_000_000)", "WARMUP_INVALID", 16),
     ],
 )
 def test_memory_does_not_grow_with_the_archive(made: str, code: str, most_uncompressed: int) -> None:

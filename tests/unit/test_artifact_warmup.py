@@ -52,6 +52,7 @@ def test_good_requests_are_counted() -> None:
         (record(b""), "it holds no request"),
         (record(b"\xff\xff\xff"), "it ends at byte"),
         (GOOD * 1001, "more than 1,000 records"),
+        (record(b"\x32\x00" * 10_001), "more than 10,000 fields"),
     ],
 )
 def test_what_tf_serving_would_fail_on_is_refused(content: bytes, why: str) -> None:

@@ -7,7 +7,7 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeldrop.artifact.golden import GoldenRequest
+from modeldrop.artifact.golden import MAX_STORED_BYTES, GoldenRequest, golden_jsonl, parse_golden
 from modeldrop.artifact.warmup_requests import MAX_REQUESTS, predict_requests
 from tests.unit.artifact_builders import varint
 
@@ -63,6 +63,35 @@ def test_what_json_cannot_say_is_left_out() -> None:
 
 def test_other_kinds_of_requests_are_left_out() -> None:
     assert predict_requests([field(1, b"")]) == ()
+
+
+def test_a_few_bytes_that_stand_for_many_values_are_left_out() -> None:
+    one = field(5, struct.pack("<f", 1))
+    many = a_tensor(1, (150_000,), one)
+    lists = a_tensor(1, (100_000, *[1] * 40), one)
+    deep = a_tensor(1, (1,) * 100, one)
+    endless = a_tensor(1, ((1 << 63) - 1,) * 100_000, one)
+    long_text = a_tensor(7, (100_000,), field(8, b"x" * 1000))
+    records = [a_record({"x": tensor}) for tensor in (lists, deep, endless, long_text)]
+    assert predict_requests([*records, a_record({"x": many, "y": many})]) == ()
+
+
+def test_all_requests_together_are_no_more_than_what_is_stored() -> None:
+    tensor = a_tensor(
+        2, (60_000,), field(6, struct.pack("<d", 0.1) * 59_999 + struct.pack("<d", -1.2345678901234567e-300))
+    )
+    found = predict_requests([a_record({"x": tensor})] * 20)
+    assert 1 < len(found) < MAX_REQUESTS
+    assert len(golden_jsonl(found)) <= MAX_STORED_BYTES
+
+
+def test_an_empty_tensor_is_left_out_since_json_has_no_form_for_its_shape() -> None:
+    assert predict_requests([a_record({"x": a_tensor(1, (3, 0), b"")})]) == ()
+
+
+def test_a_photo_is_asked() -> None:
+    (one,) = predict_requests([a_record({"x": a_tensor(1, (1, 224, 224, 3), field(4, bytes(4 * 224 * 224 * 3)))})])
+    assert parse_golden(golden_jsonl([one]), MAX_STORED_BYTES) == (one,)
 
 
 def test_a_long_file_gives_the_first_requests() -> None:

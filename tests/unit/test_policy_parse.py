@@ -15,6 +15,7 @@ from modeldrop.policy.model import (
     GatesPolicy,
     JudgePolicy,
     Policy,
+    SignaturePolicy,
     SloPolicy,
 )
 from modeldrop.policy.parse import parse_policy
@@ -330,3 +331,31 @@ def test_a_key_elsewhere_is_refused(key: str) -> None:
 def test_a_signature_of_nobody_is_refused() -> None:
     with pytest.raises(PolicyRejectedError, match=r"no signature\.key"):
         policy("signature: {required: true}")
+
+
+def under_a_stack_s_key(text: bytes | None) -> Policy:
+    return parse_policy(
+        text,
+        default_instance_type="ml.g5.xlarge",
+        default_instance_count=2,
+        signature_key="ssm:/modeldrop/signing-key",
+    )
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"retain: 4", b"signature: {required: true, key: 'ssm:/modeldrop/signing-key', older: refuse}"]
+)
+def test_the_stack_s_signature_key_holds_without_a_word_in_the_policy(text: bytes | None) -> None:
+    assert under_a_stack_s_key(text).signature == SignaturePolicy(required=True, key="ssm:/modeldrop/signing-key")
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [("required: false", "required"), ("key: 'kms:alias/mine'", "key"), ("older: allow", "older")],
+)
+def test_who_writes_the_policy_cannot_switch_the_stack_s_signature_off(said: str, field: str) -> None:
+    with pytest.raises(PolicyRejectedError) as refused:
+        under_a_stack_s_key(f"signature: {{{said}}}".encode())
+    (problem,) = refused.value.problems
+    assert (problem.code, problem.where) == ("POLICY_SIGNATURE", f"signature.{field}, line 1")
+    assert "this stack serves only what ssm:/modeldrop/signing-key signed" in problem.what

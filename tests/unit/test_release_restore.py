@@ -8,21 +8,54 @@ import pytest
 
 from modeldrop.errors import ArtifactRejectedError
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.restore import cannot_be_restored, claimed, require_restored
+from modeldrop.release.restore import (
+    Claim,
+    as_metadata,
+    cannot_be_restored,
+    claimed,
+    is_roll_back,
+    require_asked,
+    require_restored,
+)
 
 GOOD = ReleaseRecord(
     "e", "e-20261120101500-77ab01", "b", "e/model.tar.gz", "v", outcome="promoted", artifact={"sha256": "9b1d"}
 )
-AGAIN = ReleaseRecord("e", "e-20261124101500-000000", "b", "e/model.tar.gz", "w", restores=GOOD.release)
+CLAIM = ReleaseRecord("e", "e-20261124101500-000000", "b", "e/model.tar.gz", "w", restores=GOOD.release)
+AGAIN = replace(CLAIM, restore_asked_by="an operator")
+ASK = "0123456789abcdef" * 2
 
 
 @pytest.mark.parametrize("text", ["", "x", GOOD.release + "\n", "../" + GOOD.release, "a" * 500])
 def test_a_claim_that_is_no_release_id_is_no_claim(text: str) -> None:
-    assert claimed({"modeldrop-restores": text}) == ""
+    assert claimed({"modeldrop-restores": text, "modeldrop-ask": ASK}) == Claim()
 
 
-def test_a_claim_is_a_release_id() -> None:
-    assert claimed({"modeldrop-restores": GOOD.release}) == GOOD.release
+@pytest.mark.parametrize("ask", ["", "x", ASK + "0", ASK.upper(), "#lease"])
+def test_what_is_no_id_of_an_ask_belongs_to_no_ask(ask: str) -> None:
+    assert claimed({"modeldrop-restores": GOOD.release, "modeldrop-ask": ask}) == Claim(GOOD.release)
+
+
+def test_a_claim_is_a_release_and_an_ask() -> None:
+    claim = Claim(GOOD.release, ASK)
+    assert claimed(as_metadata(claim)) == claim
+
+
+def test_metadata_alone_is_no_roll_back() -> None:
+    assert not is_roll_back(CLAIM)
+    with pytest.raises(ArtifactRejectedError, match="nobody asked"):
+        require_asked(CLAIM)
+
+
+def test_a_plain_upload_is_no_roll_back() -> None:
+    plain = replace(CLAIM, restores="")
+    assert not is_roll_back(plain)
+    require_asked(plain)
+
+
+def test_what_an_operator_asked_for_is_a_roll_back() -> None:
+    assert is_roll_back(AGAIN)
+    require_asked(AGAIN)
 
 
 def test_only_a_good_release_that_is_not_live_comes_back() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.restore import Claim, as_metadata
 from tests.workflow.stack import STACK, Models, Stack
 
 # nobody sends requests here, so silence must not decide unless a story says so
@@ -239,15 +240,25 @@ def restored(stack: Stack, models: Models) -> Ended:
 
 
 def claim(stack: Stack, models: Models) -> Ended:
-    """A file that only says that it restores a release."""
+    """Uploads that say that they restore a release: with no ask, a made-up one, a too old one, and a real one twice."""
     first = created(stack, "claim", models, policy())
-    metadata = {"modeldrop-restores": first.release}
-    return first, stack.finished("claim", stack.drop("claim", models.better, metadata=metadata))
+    old, real = Claim(first.release, "1" * 32), Claim(first.release, "2" * 32)
+    assert stack.table.ask_restore("claim", old, "an operator", int(time.time()) - 1)
+    assert stack.table.ask_restore("claim", real, "an operator", int(time.time()) + 900)
+    uploads = (
+        *((models[0], Claim(first.release)), (models[0], Claim(first.release, "0" * 32)), (models[0], old)),
+        *((models.better, real), (models[0], real)),
+    )
+    drops = (stack.drop("claim", model, metadata=as_metadata(claimed)) for model, claimed in uploads)
+    return (first, *(stack.finished("claim", release) for release in drops))
 
 
 def language(stack: Stack, models: Models) -> Ended:
-    """A model with a renamed input beside a live one, then once more with a policy that allows it."""
+    """A model with a renamed input beside a live one, then with a policy that allows it, then back without one."""
     first = created(stack, "language", models, policy())
     refused = stack.finished("language", stack.drop("language", models.breaking, label="refused"))
     allowing = policy(breaking="allow")
-    return first, refused, stack.finished("language", stack.drop("language", models.breaking, allowing, "allowed"))
+    allowed = stack.finished("language", stack.drop("language", models.breaking, allowing, "allowed"))
+    stack.upload("language/rollout.yaml", policy().encode())
+    back = json.loads(stack.modeldrop("rollback", "language", "--json"))["release"]
+    return first, refused, allowed, stack.finished("language", back)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from ecdsa import VerifyingKey
 
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.restore import Claim, as_metadata
 from tests.unit.artifact_builders import good_members, tar_gz
 from tests.unit.test_artifact_signature import a_bundle, a_key, a_statement, public
 from tests.workflow.stack import Stack
@@ -20,6 +23,7 @@ gates: {{rehearsal: "off"}}
 signature: {{required: true, key: "ssm:/modeldrop/{}"}}
 """
 FILES = good_members()
+ONCE, LIVE = "20200101000000-000000", "20210101000000-000000"
 # case: (members of the archive, bundle, name of the key, expected code)
 CASES = {
     "unsigned": (FILES, None, "signing-key", "SIGNATURE_MISSING"),
@@ -81,25 +85,33 @@ def test_a_key_of_kms_vouches_too(stack: Stack) -> None:
         assert ("SIGNATURE_INVALID" in " ".join(record.reasons)) == (name == "wrong")
 
 
-@pytest.mark.parametrize("older", ["refuse", "allow"])
-def test_a_replayed_older_version_is_rejected_unless_the_policy_wants_it(
+@pytest.mark.parametrize("older", ["refuse", "allow", "roll back"])
+def test_a_replayed_older_version_is_rejected_unless_the_policy_or_a_roll_back_wants_it(
     stack: Stack, ended: dict[str, ReleaseRecord], older: str
 ) -> None:
-    endpoint = f"replay-{older}"
+    endpoint, archive = f"replay-{older.replace(' ', '-')}", tar_gz(FILES)
     digest = ended["signed"].artifact["signature"]["digest"]
-    for order, signed in (("20200101", digest), ("20210101", "a newer model")):
-        artifact = {"signature": {"digest": signed}}
+    for order, signed in ((ONCE, digest), (LIVE, "a newer model")):
+        artifact = {"signature": {"digest": signed}, "sha256": sha256(archive).hexdigest()}
         done = ReleaseRecord(endpoint, f"{endpoint}-{order}", "b", "k", "v", order=order, artifact=artifact)
         stack.table.create(replace(done, outcome="promoted", phase="done", uploaded_at=order))
-    stack.table.set_live(endpoint, f"{endpoint}-20210101")
+    stack.table.set_live(endpoint, f"{endpoint}-{LIVE}")
     stack.upload(f"{endpoint}/model.tar.gz.sig", a_bundle(a_statement(FILES)))
-    policy = POLICY.format("signing-key").replace("required: true", f"required: true, older: {older}")
-    record = stack.finished(endpoint, stack.drop(endpoint, tar_gz(FILES), policy))
+    policy = POLICY.format("signing-key")
+    if older == "allow":
+        policy = policy.replace("required: true", "required: true, older: allow")
+    claim = Claim(f"{endpoint}-{ONCE}", "a" * 32)
+    if older == "roll back":
+        stack.table.ask_restore(endpoint, claim, "an operator", int(time.time()) + 60)
+    metadata = as_metadata(claim) if older == "roll back" else {}
+    record = stack.finished(endpoint, stack.drop(endpoint, archive, policy, metadata=metadata))
     told = stack.outcome_messages(record.release)[0]["text"]
     assert ("SIGNATURE_REPLAYED" in told) == (older == "refuse")
     if older == "refuse":
         assert record.outcome == "rejected"
-        assert f"{endpoint}-20200101" in told
+        assert f"{endpoint}-{ONCE}" in told
+    noted = f"{endpoint}-{ONCE} had this model already, and {endpoint}-{LIVE} is live since"
+    assert (noted in record.artifact.get("warnings", ())) == (older == "roll back")
 
 
 def test_what_the_key_signed_goes_on(ended: dict[str, ReleaseRecord]) -> None:

@@ -167,6 +167,12 @@ RULES: dict[str, Rule] = {
         "An operation is not one of the serving TensorFlow's: a custom operation, which fails at load.",
         "Express it with TensorFlow's own operations, or export from the TensorFlow version that serves.",
     ),
+    "OP_LINKED": Rule(
+        "warned",
+        "TF Serving 2.20 has tensorflow-text's operations built in; a plain TensorFlow, as in the local cloud, has not "
+        "and cannot load the model.",
+        "On an image of your own see that its server is built with tensorflow-text.",
+    ),
     "OP_CHECKPOINT": Rule(
         "refused",
         "Checkpoints are read or written outside the SaverDef's own operations: a request could name any path.",
@@ -215,6 +221,11 @@ RULES: dict[str, Rule] = {
     "SERVING_BREAKING_ALLOWED": Rule(
         "warned",
         "The serving signature breaks callers of the live release, and the policy allows it (breaking: allow).",
+    ),
+    "SERVING_BREAKING_RESTORED": Rule(
+        "warned",
+        "The serving signature breaks callers of the live release, and a roll back that an operator asked for may.",
+        "Callers that came to rely on the live release's form must go back, too.",
     ),
     "SERVING_WIDER": Rule("warned", "The serving signature changed in a way that requests of today survive."),
     "SERVING_NO_LIVE": Rule(
@@ -281,7 +292,10 @@ RULES: dict[str, Rule] = {
     "SIGNATURE_REPLAYED": Rule(
         "refused",
         "The signed model is older than the live one: it was dropped here before the live release was.",
-        "To go back on purpose set signature: {older: allow} in rollout.yaml, and take it out again.",
+        "To go back on purpose use `modeldrop rollback ENDPOINT --to RELEASE`.",
+    ),
+    "SIGNATURE_OLDER": Rule(
+        "warned", "The signed model is older than the live one, and a roll back that an operator asked for may be."
     ),
 }
 

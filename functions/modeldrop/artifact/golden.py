@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,8 @@ DEFAULT_RTOL = 1e-3
 DEFAULT_ATOL = 1e-5
 MAX_GOLDEN_REQUESTS = 100
 MAX_GOLDEN_BYTES = 1024 * 1024
+# as golden_jsonl writes them: 1e15 becomes 1000000000000000.0, a letter \u0434
+MAX_STORED_BYTES = 4 * MAX_GOLDEN_BYTES
 MAX_NESTING = 64
 # what TF Serving, and handlers in code/, call an error in a body
 ERROR_NAMES = frozenset({"error", "Error", "errors", "errorMessage"})
@@ -37,10 +41,20 @@ class GoldenRequest:
     atol: float = DEFAULT_ATOL
 
 
-def parse_golden(text: bytes) -> tuple[GoldenRequest, ...]:
-    """Read golden.jsonl; ArtifactRejectedError names every line that is wrong. Blank lines are skipped."""
-    if len(text) > MAX_GOLDEN_BYTES:
-        raise ArtifactRejectedError([_problem(f"{len(text)} bytes, at most {MAX_GOLDEN_BYTES} are read", "the file")])
+def golden_jsonl(requests: Sequence[GoldenRequest]) -> bytes:
+    """The requests as a file that parse_golden reads again; of those it read, no larger than MAX_STORED_BYTES."""
+    documents = (
+        {"request": one.request, "rtol": one.rtol, "atol": one.atol}
+        | ({} if one.response is None else {"response": one.response})
+        for one in requests
+    )
+    return "\n".join(json.dumps(document, separators=(",", ":")) for document in documents).encode()
+
+
+def parse_golden(text: bytes, at_most: int = MAX_GOLDEN_BYTES) -> tuple[GoldenRequest, ...]:
+    """Read golden.jsonl of `at_most` bytes; ArtifactRejectedError names every wrong line. Blank lines are skipped."""
+    if len(text) > at_most:
+        raise ArtifactRejectedError([_problem(f"{len(text)} bytes, at most {at_most} are read", "the file")])
     requests: list[GoldenRequest] = []
     problems: list[Problem] = []
     for number, line in enumerate(text.split(b"\n"), start=1):
@@ -82,6 +96,15 @@ def wrong_answer(one: GoldenRequest, status: int, body: bytes) -> str | None:
 def lacks_cpu_kernel(text: bytes) -> bool:
     """Say whether TensorFlow gave up for want of a kernel on a host that has CPUs only (its own words)."""
     return b"No OpKernel was registered to support Op" in text and b"Registered devices: [CPU" in text
+
+
+def lacking_operation(text: str) -> str:
+    """Return the operation that TensorFlow gave up for, since it is not built with it (its own words); empty if none.
+
+    It is given as TensorFlow wrote it, so it is data.
+    """
+    found = re.search(r"Op type not registered '([^']{1,80})'", text)
+    return found[1] if found else ""
 
 
 def _request(line: bytes) -> GoldenRequest:

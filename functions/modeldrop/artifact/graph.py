@@ -93,12 +93,17 @@ class Graph:
             self.unknown.setdefault(operation, where)
 
     def check_known(self, findings: Findings) -> None:
-        """Refuse operations that are neither on the allowlist nor functions of this graph, and not refused by name."""
+        """Refuse operations that are neither on the allowlist nor functions of this graph, and not refused by name.
+
+        Those that a plain TensorFlow lacks are told.
+        """
         for operation, where in self.unknown.items():
             if operation in self.functions or operations.refusal(operation, {}) is not None:
                 continue
             code, does = operations.reason(operation) or ("OP_UNKNOWN", "is no operation of the server")
             findings.add(code, f"{shown(operation, 60) or 'no name'} {does}", where)
+        for operation in sorted(operations.linked() & self.operations.keys()):
+            findings.add("OP_LINKED", f"{operation} is tensorflow-text's")
 
     def _name(self, name: str) -> str:
         return self._names.setdefault(name, name)

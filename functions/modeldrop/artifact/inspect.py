@@ -17,7 +17,7 @@ from modeldrop.artifact.findings import FatalFindingError, Findings, shown
 from modeldrop.artifact.fit import Need, check_fit
 from modeldrop.artifact.golden import MAX_GOLDEN_BYTES, GoldenRequest, parse_golden
 from modeldrop.artifact.gzip_stream import GzipReader
-from modeldrop.artifact.language import Live, check_language
+from modeldrop.artifact.language import Breaking, Live, check_language
 from modeldrop.artifact.layout import MODEL_FILE, Layout, check_code, find_model, is_version
 from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.saved_model import SavedModel, read_saved_model
@@ -132,7 +132,7 @@ def inspect_artifact(
     progress: Callable[[int], None] | None = None,
     again: Callable[[], BinaryIO] | None = None,
     live: Live | None = None,
-    allow_breaking: bool = False,
+    breaking: Breaking = "refuse",
     instance_type: str = "",
     each_file: Callable[[str], Callable[[bytes], object]] | None = None,
 ) -> ArtifactReport:
@@ -141,8 +141,8 @@ def inspect_artifact(
     stream: anything with read(n), such as an S3 body; what it raises is passed on. allow_code: policy artifact.code.
     max_size_bytes: policy artifact.max_size; the content may be four times that. progress: compressed bytes used.
     again: opens the same bytes once more, for archives with tensors before their index. live: the release to compare
-    serving signatures with. allow_breaking: policy artifact.breaking. instance_type: what it must fit on, "" for any.
-    each_file: given a file's path, returns who takes its bytes.
+    serving signatures with. breaking: what becomes of a change that breaks callers. instance_type: what it must fit on,
+    "" for any. each_file: given a file's path, returns who takes its bytes.
     A hostile or broken artifact is a report with refusals, never an exception.
     """
     findings, contents, answers = Findings(), _Contents(), _Answers()
@@ -161,7 +161,7 @@ def inspect_artifact(
                 if not findings.has(""):
                     _check_tensors(contents, again, max_size_bytes, source.sha256, findings)
                 if contents.model is not None and live is not None:
-                    check_language(live, contents.model.signatures, findings, allow_breaking=allow_breaking)
+                    check_language(live, contents.model.signatures, findings, breaking)
                 if contents.model is not None and instance_type:
                     sizes = answers.variable_bytes, contents.model.constant_bytes
                     check_fit(Need(*sizes, source.size_bytes, source.uncompressed_bytes), instance_type, findings)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from modeldrop.artifact.findings import Findings, shown
 
 Signatures = Mapping[str, Mapping[str, Any]]
-BREAKING_ALLOWED = "SERVING_BREAKING_ALLOWED"
+Breaking = Literal["refuse", "allow", "restore"]
+BREAKING: Mapping[Breaking, str] = {
+    "refuse": "SERVING_BREAKING",
+    "allow": "SERVING_BREAKING_ALLOWED",
+    "restore": "SERVING_BREAKING_RESTORED",
+}
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,14 @@ class Change:
     where: str
 
 
-def check_language(live: Live, new: Signatures, findings: Findings, *, allow_breaking: bool) -> None:
-    """Note every change against the live release."""
+def check_language(live: Live, new: Signatures, findings: Findings, breaking: Breaking) -> None:
+    """Note every change against the live release; what breaks is refused, allowed by the policy, or a roll back's."""
     if live.signatures is None:
         findings.add("SERVING_NO_LIVE", f"the report of {shown(live.release)}, which is live, could not be read")
         return
     found = list(changes(live.signatures, new))
     for change in found:
-        breaking = BREAKING_ALLOWED if allow_breaking else "SERVING_BREAKING"
-        code = breaking if change.breaking else "SERVING_WIDER"
+        code = BREAKING[breaking] if change.breaking else "SERVING_WIDER"
         findings.add(code, change.what, change.where)
     if not any(change.breaking for change in found):
         findings.add("SERVING_OK", f"requests that {shown(live.release)} answers are answered in the same form")

@@ -1,7 +1,9 @@
 """Which operations of a graph are refused, and why: what is not on the allowlist is, and the denylist says the reason.
 
 operations.txt holds what may run: the operations registered in the TensorFlow that serves, less those refused here
-(scripts/make_operations.py writes it). An operation that is on neither list is one TF Serving does not have.
+(scripts/make_operations.py writes it). linked_operations.txt holds those of tensorflow-text, which TensorFlow Serving
+links into its server and a plain TensorFlow lacks; each works on tensors and on what its attributes hold, none opens a
+file. An operation that is on neither list is one TF Serving does not have.
 """
 
 from __future__ import annotations
@@ -63,6 +65,12 @@ _DENIED: dict[str, tuple[str, str]] = {
     **_all("OP_FILES", "writes a file", "DumpTensor CalibrationStatisticsSaver"),
     **_all("OP_FILES", "reads a file", "Skipgram NegTrain"),
     **_all("OP_CODE", "runs a compiled module", "XlaCallModule"),
+    # TF Serving links these, too, but their model is a directory that the graph names, by text it may put together
+    **_all(
+        "OP_FILES",
+        "loads a decision forest from files, which is not followed: serve it without modeldrop, or train a neural one",
+        "SimpleMLLoadModelFromPath SimpleMLLoadModelFromPathWithHandle",
+    ),
     **_all("OP_CODE", "keeps a thread of the server busy", "SleepOp SleepIdentityOp"),
 }
 # whole families, by name; the first that matches says the reason
@@ -83,7 +91,17 @@ _CLASSES = tuple(
 @cache
 def allowed() -> frozenset[str]:
     """Names of the operations a model may have."""
-    lines = Path(__file__).with_name("operations.txt").read_text().splitlines()
+    return _names("operations.txt") | linked()
+
+
+@cache
+def linked() -> frozenset[str]:
+    """Names of the operations among them that TF Serving has and a plain TensorFlow lacks."""
+    return _names("linked_operations.txt")
+
+
+def _names(file: str) -> frozenset[str]:
+    lines = Path(__file__).with_name(file).read_text().splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
 

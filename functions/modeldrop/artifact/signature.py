@@ -33,9 +33,13 @@ CURVES = {"NIST256p": hashlib.sha256, "NIST384p": hashlib.sha384, "NIST521p": ha
 
 @dataclass(frozen=True)
 class SignedModel:
-    """What the key vouches for: path in the archive -> sha256 in hex."""
+    """What the key vouches for: path in the archive -> sha256 in hex.
+
+    older: what is known of it from before the live release, where that is not refused; empty where nothing is.
+    """
 
     files: Mapping[str, str]
+    older: str = ""
 
     @property
     def digest(self) -> str:
@@ -97,6 +101,8 @@ def with_signature(report: ArtifactReport, signed: SignedModel, digests: Mapping
     """Return the report with what the comparison found in front."""
     found = [Check(one.code, "refused", one.what, one.where, one.fix) for one in check_files(signed, digests)]
     checks = found or [Check("SIGNATURE_OK", "ok", f"the key signed all {len(signed.files)} files")]
+    if signed.older:
+        checks.append(Check("SIGNATURE_OLDER", "warned", signed.older))
     return replace(report, checks=(*checks, *report.checks))
 
 

@@ -7,6 +7,7 @@ for. tensorflow_serving/apis/prediction_log.proto and core/logging in TensorFlow
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from modeldrop.artifact.findings import Findings, shown
@@ -16,6 +17,7 @@ from modeldrop.artifact.wire_stream import BytesSource, UnreadableError, WireStr
 WARMUP_NAME = "assets.extra/tf_serving_warmup_requests"
 MAX_WARMUP_BYTES = 16 * 1024 * 1024
 MAX_RECORDS = 1000  # WarmupConsts::kMaxNumRecords
+MAX_FIELDS = 10_000  # of one message: inputs of a request, which empty fields could make millions of
 # the oneof of PredictionLog
 _KINDS = {1: "classify", 2: "regress", 3: "multi_inference", 6: "predict", 7: "session_run", 8: "predict_streamed"}
 
@@ -62,18 +64,18 @@ def records(content: bytes) -> Iterator[bytes]:
 
 def _problem(record: bytes, signatures: Mapping[str, Any]) -> str:
     """What is wrong with one PredictionLog; empty when nothing is."""
-    kinds = [(_KINDS[number], log) for number, log in _fields(record) if number in _KINDS]
+    kinds = [(_KINDS[number], log) for number, log in fields(record) if number in _KINDS]
     if not kinds:
         return "it holds no request"
     kind, log = kinds[-1]
-    request = next((value for number, value in _fields(log) if number == 1), b"")
+    request = next((value for number, value in fields(log) if number == 1), b"")
     if kind != "predict":
         return ""
-    spec = next((value for number, value in _fields(request) if number == 1), b"")
-    name = next((value.decode() for number, value in _fields(spec) if number == 3), "") or "serving_default"
+    spec = next((value for number, value in fields(request) if number == 1), b"")
+    name = next((value.decode() for number, value in fields(spec) if number == 3), "") or "serving_default"
     if name not in signatures:
         return f"signature {shown(name, 60)} is not in the model"
-    entries = (dict(_fields(entry)) for number, entry in _fields(request) if number == 2)
+    entries = (dict(fields(entry)) for number, entry in fields(request) if number == 2)
     given = {entry.get(1, b"").decode() for entry in entries}
     wanted = set(signatures[name]["inputs"])
     if given != wanted:
@@ -81,6 +83,10 @@ def _problem(record: bytes, signatures: Mapping[str, Any]) -> str:
     return ""
 
 
-def _fields(content: bytes) -> list[tuple[int, bytes]]:
+def fields(content: bytes) -> list[tuple[int, bytes]]:
+    """Number and content of a message's length-delimited fields; UnreadableError when there are very many."""
     stream = WireStream(BytesSource(content))
-    return [(number, stream.take(size)) for number, size in stream.fields(len(content))]
+    found = [(number, stream.take(size)) for number, size in islice(stream.fields(len(content)), MAX_FIELDS + 1)]
+    if len(found) > MAX_FIELDS:
+        raise UnreadableError(f"a message has more than {MAX_FIELDS:,} fields")
+    return found

@@ -6,20 +6,28 @@ Field numbers are those of prediction_log.proto, predict.proto (TensorFlow Servi
 from __future__ import annotations
 
 import base64
+import json
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from modeldrop.artifact.golden import GoldenRequest
+from modeldrop.artifact.golden import MAX_NESTING, GoldenRequest
 from modeldrop.artifact.messages import DT_STRING, message
-from modeldrop.artifact.wire_stream import BytesSource, WireStream
+from modeldrop.artifact.warmup import fields
 
-# a rehearsal asks few; an InvokeEndpoint body may have 6 MiB, and a number takes up to 20 characters in it
+# a rehearsal asks few
 MAX_REQUESTS = 20
-MAX_ELEMENTS = 200_000
+# of all requests, as JSON: they are stored as golden requests (golden.MAX_STORED_BYTES)
+MAX_JSON_BYTES = 3 * 1024 * 1024
+# a photo of 224 x 224 pixels has 150,528 elements, as float64 in 1.2 MB, and 50,401 lists around them
+MAX_ELEMENTS = 250_000
+MAX_TENSOR_BYTES = 2 * 1024 * 1024
+MAX_RANK = MAX_NESTING - 3  # the request, its inputs and the innermost values are nesting, too
 # DataType -> its format in tensor_content, and the packed field of its own values
 _FIXED = {1: ("f", 5), 2: ("d", 6)}
 _VARINT = {3: ("i", 7), 9: ("q", 10), 10: ("?", 11)}
@@ -28,45 +36,64 @@ _VARINT = {3: ("i", 7), 9: ("q", 10), 10: ("?", 11)}
 def predict_requests(records: Iterable[bytes]) -> tuple[GoldenRequest, ...]:
     """Return the first predict requests among PredictionLog records, as TF Serving's REST API takes them.
 
-    A request with a tensor of a type that JSON has no form for, or a very large one, is left out.
+    A request with a tensor of a type that JSON has no form for, or a very large one, is left out. A few bytes can stand
+    for many equal values, so what the requests are as JSON is bounded, too.
     """
     found: list[GoldenRequest] = []
+    left = MAX_JSON_BYTES
     for record in records:
         try:
-            found += [GoldenRequest(_body(one), None) for log in _all(record, 6) for one in _all(log, 1)]
+            body = _body(_last(_last(record, 6), 1))
         except (ValueError, DecodeError):
             continue
-        if len(found) >= MAX_REQUESTS:
+        left -= len(json.dumps(body))
+        if left < 0:
             break
-    return tuple(found[:MAX_REQUESTS])
+        found.append(GoldenRequest(body, None))
+        if len(found) == MAX_REQUESTS:
+            break
+    return tuple(found)
 
 
 def _body(request: bytes) -> dict[str, Any]:
-    names = [name.decode() for spec in _all(request, 1) for name in _all(spec, 3)]
-    inputs = {}
-    for entry in _all(request, 2):
-        name = next(_all(entry, 1), b"").decode()
-        inputs[name] = _values(next(_all(entry, 2), b""))
-    if not inputs:
+    if len(request) > MAX_JSON_BYTES:
+        raise ValueError("too large")
+    name = _last(_last(request, 1), 3).decode()
+    entries = [(_last(entry, 1).decode(), _last(entry, 2)) for entry in _all(request, 2)]
+    if not entries:
         raise ValueError("no input")
-    return {"signature_name": names[-1] if names and names[-1] else "serving_default", "inputs": inputs}
+    inputs: dict[str, Any] = {}
+    left = MAX_ELEMENTS
+    for key, content in entries:
+        inputs[key], elements = _values(content, left)
+        left -= elements
+    return {"signature_name": name or "serving_default", "inputs": inputs}
 
 
-def _values(content: bytes) -> Any:
+def _values(content: bytes, most: int) -> tuple[Any, int]:
+    """A tensor as nested lists, and how many elements all those lists have; ValueError when more than `most`."""
+    if len(content) > MAX_TENSOR_BYTES:
+        raise ValueError("too large")
     tensor = message("TensorProto")()
     tensor.ParseFromString(content)
     shape = [dim.size for dim in tensor.tensor_shape.dim]
-    count = math.prod(shape)
-    if any(size < 0 for size in shape) or count > MAX_ELEMENTS:
+    # each a bound of its own: the product of very many sizes is a number too long to compute with
+    if len(shape) > MAX_RANK or any(not 0 < size <= MAX_ELEMENTS for size in shape):
+        raise ValueError("empty or too large")
+    elements = sum(accumulate(shape, mul)) or 1
+    if elements > most:
         raise ValueError("too large")
+    count = math.prod(shape)
     flat = _flat(tensor, content, count)
     if len(flat) == 1 < count:  # TensorProto leaves out what repeats the last value
         flat *= count
+        if tensor.dtype == DT_STRING and len(tensor.string_val[0]) * count > MAX_JSON_BYTES:
+            raise ValueError("too large")
     if len(flat) != count:
         raise ValueError("the values do not fill the shape")
     for size in reversed(shape[1:]):
-        flat = [flat[at : at + size] for at in range(0, len(flat), size)] if size else []
-    return flat if shape else flat[0]
+        flat = [flat[at : at + size] for at in range(0, len(flat), size)]
+    return (flat if shape else flat[0]), elements
 
 
 def _flat(tensor: Any, content: bytes, count: int) -> list[Any]:
@@ -104,7 +131,9 @@ def _varints(packed: bytes) -> Iterator[int]:
 
 
 def _all(content: bytes, number: int) -> Iterator[bytes]:
-    stream = WireStream(BytesSource(content))
-    for found, size in stream.fields(len(content)):
-        if found == number:
-            yield stream.take(size)
+    return (value for found, value in fields(content) if found == number)
+
+
+def _last(content: bytes, number: int) -> bytes:
+    """A field that is there once; of several the last one counts, as in every protocol buffer reader."""
+    return next((value for found, value in reversed(fields(content)) if found == number), b"")

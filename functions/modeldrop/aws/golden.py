@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 
 from modeldrop.artifact.golden import (
-    MAX_GOLDEN_BYTES,
+    MAX_STORED_BYTES,
     GoldenRequest,
+    golden_jsonl,
     lacks_cpu_kernel,
     parse_golden,
     wrong_answer,
@@ -29,13 +30,7 @@ MAX_ASKING_SECONDS = 40
 
 def store(record: ReleaseRecord, requests: Sequence[GoldenRequest]) -> None:
     """Keep the requests that came with the artifact."""
-    documents = [
-        {"request": one.request, "rtol": one.rtol, "atol": one.atol}
-        | ({} if one.response is None else {"response": one.response})
-        for one in requests
-    ]
-    lines = [json.dumps(document) for document in documents]
-    body = "\n".join(lines).encode()
+    body = golden_jsonl(requests)
     objects.write(settings().approved_bucket, report_key(record, NAME), body, "application/jsonl")
 
 
@@ -43,7 +38,8 @@ def stored(record: ReleaseRecord) -> tuple[GoldenRequest, ...]:
     """Read what `store` kept; empty when the artifact brought none."""
     if not record.artifact.get("golden_requests"):
         return ()
-    return parse_golden(objects.read_bounded(settings().approved_bucket, report_key(record, NAME), MAX_GOLDEN_BYTES))
+    text = objects.read_bounded(settings().approved_bucket, report_key(record, NAME), MAX_STORED_BYTES)
+    return parse_golden(text, MAX_STORED_BYTES)
 
 
 def first_wrong_answer(endpoint: str, requests: Sequence[GoldenRequest]) -> str | None:

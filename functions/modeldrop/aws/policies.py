@@ -11,8 +11,11 @@ from modeldrop.settings import Settings
 MAX_POLICY_BYTES = 64 * 1024
 
 
-def read_policy(record: ReleaseRecord, stack: Settings) -> Policy:
-    """Read and check the policy; PolicyRejectedError names every field that is wrong. No rollout.yaml: the defaults."""
+def read_policy(record: ReleaseRecord, stack: Settings, signature_key: str) -> Policy:
+    """Read and check the policy; PolicyRejectedError names every field that is wrong. No rollout.yaml: the defaults.
+
+    signature_key: the stack's parameter SignatureKey, which no rollout.yaml can switch off; empty where it has none.
+    """
     from modeldrop.policy.parse import parse_policy
 
     text = None
@@ -23,4 +26,5 @@ def read_policy(record: ReleaseRecord, stack: Settings) -> Policy:
         text,
         default_instance_type=stack.default_instance_type,
         default_instance_count=stack.default_instance_count,
+        signature_key=signature_key,
     )

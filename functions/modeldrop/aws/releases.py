@@ -1,7 +1,7 @@
 """The release table: records, the lease, what is live, and the order of uploads. Every write is conditional.
 
 Items share the key `endpoint` (lower case) and `release`: a release's own id, `#lease`, `#live`, or
-`#sequencer#<key>`. `#endpoints` lists the endpoints that were ever named.
+`#sequencer#<key>`, or `#restore#<ask>`. `#endpoints` lists the endpoints that were ever named.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from modeldrop.aws import clients
 from modeldrop.aws.failures import code
 from modeldrop.release.lease import LEASE_SECONDS, Lease
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.restore import Claim
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -147,6 +148,21 @@ class ReleaseTable:
     def request_abort(self, endpoint: str, release: str, who: str) -> bool:
         """Ask a running release to roll back; False when it already has an outcome."""
         return self.update(endpoint, release, abort_requested_by=who[:200])
+
+    def ask_restore(self, endpoint: str, claim: Claim, who: str, expires: int) -> bool:
+        """Note that somebody asks for a roll back; expires: seconds since 1970. False when the ask's id was used."""
+        values = {":restores": {"S": claim.restores}, ":who": {"S": who[:200]}, ":expires": {"N": str(expires)}}
+        update = "SET restores = :restores, asked_by = :who, expires = :expires"
+        return self._update(endpoint, f"#restore#{claim.ask}", update, "attribute_not_exists(asked_by)", {}, values)
+
+    def take_restore(self, endpoint: str, claim: Claim, release: str, now: int) -> str:
+        """Use an ask for the release, once; who asked, or empty: never asked, too long ago, or another release's."""
+        name = f"#restore#{claim.ask}"
+        condition = "restores = :restores AND expires > :now AND (attribute_not_exists(used_by) OR used_by = :release)"
+        values = {":restores": {"S": claim.restores}, ":now": {"N": str(now)}, ":release": {"S": release}}
+        if not claim.ask or not self._update(endpoint, name, "SET used_by = :release", condition, {}, values):
+            return ""
+        return str(self._item(endpoint, name)["asked_by"]["S"])
 
     def live(self, endpoint: str) -> dict[str, str | None]:
         """Return the ids of the live and the previous good release, and the endpoint's `name` in its own case."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modeldrop.artifact.signature import MAX_BUNDLE_BYTES, SignedModel, refusal, verify_bundle
 from modeldrop.aws import objects
 from modeldrop.aws.keys import public_key
@@ -9,6 +11,7 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.policy.model import SignaturePolicy
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.replay import replayed
+from modeldrop.release.restore import is_roll_back
 from modeldrop.release.upload import signature_key
 
 ALL = 1_000_000
@@ -23,16 +26,15 @@ def signed_model(record: ReleaseRecord, policy: SignaturePolicy, table: ReleaseT
         raise refusal("SIGNATURE_MISSING", "it was not there when the artifact arrived; upload it first", key)
     bundle = objects.read_bounded(record.bucket, key, MAX_BUNDLE_BYTES, record.signature_version_id)
     signed = verify_bundle(bundle, public_key(policy.key))
-    if policy.older == "refuse":
-        refuse_replay(record, signed, table)
-    return signed
+    older = replay(record, signed, table) if policy.older == "refuse" else ""
+    if older and not is_roll_back(record):
+        raise refusal("SIGNATURE_REPLAYED", older, record.key)
+    return replace(signed, older=older)
 
 
-def refuse_replay(record: ReleaseRecord, signed: SignedModel, table: ReleaseTable) -> None:
-    """Refuse a signed model that was dropped here before the live one."""
+def replay(record: ReleaseRecord, signed: SignedModel, table: ReleaseTable) -> str:
+    """Say that a signed model was dropped here before the live one; empty where it was not."""
     live = table.live(record.endpoint)["live"]
     serving = table.get(record.endpoint, live) if live else None
     earlier = replayed(signed.digest, serving, table.recent(record.endpoint, ALL)) if serving else None
-    if earlier:
-        what = f"{earlier.release} had this model already, and {live} is live since"
-        raise refusal("SIGNATURE_REPLAYED", what, record.key)
+    return f"{earlier.release} had this model already, and {live} is live since" if earlier else ""

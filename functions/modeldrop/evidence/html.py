@@ -42,13 +42,17 @@ def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = (), answers: Sequ
         _facts("Policy", _policy_rows(card)),
         _facts("Release", _release_rows(card)),
         _list("Notes of the plan", card["notes"]),
-        _list("Breaking changes of the serving signatures, allowed by the policy", card["artifact"]["breaking"]),
+        _list(f"Breaking changes of the serving signatures, {_allowed_by(card)}", card["artifact"]["breaking"]),
         _list("Warnings about the artifact", card["artifact"]["warnings"]),
         _table(card, bins) if bins else "",
         _policy_text(card["policy"]),
         "</main></body></html>\n",
     ]
     return "".join(parts)
+
+
+def _allowed_by(card: Mapping[str, Any]) -> str:
+    return "as a roll back may" if card["restores"] else "allowed by the policy"
 
 
 def _safe(text: object, limit: int = 700) -> str:

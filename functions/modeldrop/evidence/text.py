@@ -69,13 +69,17 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
         *_rollout(card),
         *([("Rehearsal", card["rehearsal"])] if card.get("rehearsal") else []),
         ("Live", live_words(card)),
-        *(("Breaking", f"allowed by the policy (breaking: allow): {one}") for one in card["artifact"]["breaking"]),
+        *(("Breaking", f"{_breaking_by(card)}: {one}") for one in card["artifact"]["breaking"]),
         *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),
         *([("Report", card["report_url"])] if card["report_url"] else []),
         ("Next", next_step(card)),
     ]
     body = "".join(f"{f'{name:<10}' if name else ''}{plain(text, MAX_LINE)}\n" for name, text in lines)
     return subject, body
+
+
+def _breaking_by(card: Mapping[str, Any]) -> str:
+    return "callers, and a roll back may" if card["restores"] else "allowed by the policy (breaking: allow)"
 
 
 def headline(card: Mapping[str, Any]) -> str:

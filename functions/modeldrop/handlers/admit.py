@@ -14,7 +14,7 @@ from modeldrop.errors import Problem, RejectedError
 from modeldrop.observability import entry, logger
 from modeldrop.release import upload as uploads
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.restore import claimed
+from modeldrop.release.restore import Claim, claimed
 from modeldrop.release.upload import Upload
 from modeldrop.settings import settings
 
@@ -44,8 +44,8 @@ def read_upload(detail: dict[str, Any]) -> Upload:
     head = objects.head(bucket, key, version)
     modified: datetime = head["LastModified"]
     sequencer = detail["object"].get("sequencer", "")
-    restores = claimed(head.get("Metadata") or {})
-    return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]), restores)
+    claim = claimed(head.get("Metadata") or {})
+    return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]), claim)
 
 
 def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
@@ -73,7 +73,8 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
         size_bytes=upload.size_bytes,
         uploaded_at=iso(upload.modified),
         order=uploads.order(upload, release),
-        restores=upload.restores,
+        restores=upload.claim.restores,
+        restore_asked_by=asked_by(upload.claim, endpoint, release, table),
         policy_version_id=beside.get("policy", ""),
         signature_version_id=beside.get("signature", ""),
         admitted_at=iso(now()),
@@ -87,6 +88,11 @@ def pinned(upload: Upload, endpoint: str) -> dict[str, str]:
     """Pin what was uploaded before the artifact and belongs to it; empty versions for what is not there."""
     keys = {"policy": uploads.policy_key(endpoint), "signature": uploads.signature_key(upload.key)}
     return {name: objects.current_version(upload.bucket, key) for name, key in keys.items()}
+
+
+def asked_by(claim: Claim, endpoint: str, release: str, table: ReleaseTable) -> str:
+    """Return who asked for a roll back, empty where the table knows of no such ask or it was used before."""
+    return table.take_restore(endpoint, claim, release, int(now().timestamp())) if claim.restores else ""
 
 
 def require_same_case(endpoint: str, known: str | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from modeldrop.artifact.golden import lacks_cpu_kernel
+from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
 from modeldrop.aws import cleanup, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
@@ -112,6 +112,8 @@ def give_up(seen: EndpointView, age: float, tail: str) -> None:
     why = seen.failure_reason or f"status {seen.status} after {age:.0f} s"
     if seen.lacks_capacity:
         raise ParkedError(f"no capacity for the rehearsal: {why}")
+    if lacking := lacking_operation(tail):
+        why += f"; its server is built without the operation {lacking}"
     last = " | ".join(line for line in tail.splitlines()[-MAX_LINES_SHOWN:] if line.strip())[:600]
     said = f"its log ends with: {last}; " if last else ""
     fix = f"Look at the container's log in /aws/sagemaker/Endpoints: {said}the model was never shown to users."

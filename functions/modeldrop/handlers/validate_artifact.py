@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from modeldrop.artifact.inspect import inspect_artifact
-from modeldrop.artifact.language import BREAKING_ALLOWED, Live, signatures_of
+from modeldrop.artifact.language import BREAKING, Live, signatures_of
 from modeldrop.artifact.progress import ProgressReporter
 from modeldrop.artifact.report import MAX_REPORT_BYTES, ArtifactReport, report_to_json
 from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
@@ -21,7 +21,8 @@ from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import approved_key, report_key, to_bytes
-from modeldrop.release.restore import require_restored
+from modeldrop.release.restore import is_roll_back, require_asked, require_restored
+from modeldrop.release.upload import signature_key
 from modeldrop.settings import settings
 
 
@@ -31,7 +32,8 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table = ReleaseTable(settings().release_table)
     record = table.require(event["endpoint"], event["release"])
     table.update(record.endpoint, record.release, phase="validating")
-    policy = read_policy(record, settings())
+    require_asked(record)
+    policy = read_policy(record, settings(), event["signature_key"])
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
     signed = signatures.signed_model(record, policy.signature, table)
     report = inspect(record, policy, live_model(record, table), signed, progress(record, table))
@@ -41,7 +43,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         require_restored(record, table.get(record.endpoint, record.restores), report.sha256)
     if report.golden:
         golden.store(record, report.golden)
-    approve(record, report.sha256)
+    approve(record, report.sha256, signed)
     return {"sha256": report.sha256}
 
 
@@ -79,7 +81,7 @@ def inspect(
             max_size_bytes=policy.artifact.max_size_bytes,
             again=pinned,
             live=live,
-            allow_breaking=policy.artifact.breaking == "allow",
+            breaking="restore" if is_roll_back(record) else policy.artifact.breaking,
             instance_type=policy.endpoint.instance_type,
             progress=progress,
             each_file=digests.begin if signed else None,
@@ -113,16 +115,22 @@ def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, si
         "tensorflow_version": report.tensorflow_version,
         "golden_requests": len(report.golden),
         "outputs": sorted(report.serving_signatures.get("serving_default", {}).get("outputs", ())),
-        "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code == BREAKING_ALLOWED][:20],
-        "warnings": [one.what for one in report.warnings if one.code != BREAKING_ALLOWED][:20],
+        "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code in BREAKING.values()][:20],
+        "warnings": [one.what for one in report.warnings if one.code not in BREAKING.values()][:20],
     }
     if signed and not report.refusals:
         facts["signature"] = {"digest": signed.digest, "files": len(signed.files)}
     table.update(record.endpoint, record.release, artifact=facts)
 
 
-def approve(record: ReleaseRecord, sha256: str) -> None:
-    """Copy the pinned version under its digest; a copy that is there already is the same bytes."""
-    key = approved_key(record.endpoint, sha256)
-    if not objects.exists(settings().approved_bucket, key):
-        objects.copy_version(record.bucket, record.key, record.version_id, settings().approved_bucket, key)
+def approve(record: ReleaseRecord, sha256: str, signed: SignedModel | None) -> None:
+    """Copy the pinned version under its digest; a copy that is there already is the same bytes.
+
+    Its signature goes beside it: a roll back needs it after the upload bucket has forgotten old versions.
+    """
+    bucket, key = settings().approved_bucket, approved_key(record.endpoint, sha256)
+    if not objects.exists(bucket, key):
+        objects.copy_version(record.bucket, record.key, record.version_id, bucket, key)
+    if signed:
+        source, version = signature_key(record.key), record.signature_version_id
+        objects.copy_version(record.bucket, source, version, bucket, signature_key(key))

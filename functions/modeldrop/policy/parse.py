@@ -30,8 +30,12 @@ from modeldrop.policy.strict_yaml import Document, NotYamlError, Path, read_yaml
 from modeldrop.policy.units import milliseconds, parse_quantity, seconds, share, size_bytes
 
 
-def parse_policy(text: bytes | None, *, default_instance_type: str, default_instance_count: int) -> Policy:
+def parse_policy(
+    text: bytes | None, *, default_instance_type: str, default_instance_count: int, signature_key: str = ""
+) -> Policy:
     """The policy with defaults filled in; None or an empty file is all defaults.
+
+    signature_key: the key that must have signed whatever is served here; the policy may not say otherwise.
 
     Raises PolicyRejectedError with every problem found: the field as a dotted path with its line, the value and what is
     allowed there. Problems between fields are looked for once every field is good by itself.
@@ -42,6 +46,9 @@ def parse_policy(text: bytes | None, *, default_instance_type: str, default_inst
         raise PolicyRejectedError([error.problem]) from None
     data = {} if document.data is None else document.data
     problems = [*document.problems, *_field_problems(data, document)]
+    if not problems and signature_key:
+        problems = list(_against_the_stack(data.get("signature", {}), signature_key, document))
+        data = {**data, "signature": {"required": True, "key": signature_key}}
     if problems:
         raise PolicyRejectedError(problems)
     policy = _resolve(data, default_instance_type, default_instance_count)
@@ -60,6 +67,19 @@ def _field_problems(data: Any, document: Document) -> Iterator[Problem]:
             if (problem.code, problem.where) not in told:  # a value can break its pattern and its range: say it once
                 told.add((problem.code, problem.where))
                 yield problem
+
+
+def _against_the_stack(signature: Mapping[str, Any], key: str, document: Document) -> Iterator[Problem]:
+    """What a rollout.yaml says of the signature that the stack does not leave to it."""
+    sign = "Remove it: sign the artifact with that key."
+    for name, is_other, fix in (
+        ("required", signature.get("required") is False, sign),
+        ("key", signature.get("key", key) != key, sign),
+        ("older", signature.get("older") == "allow", "Remove it: modeldrop rollback brings an older model back."),
+    ):
+        if is_other:
+            what = f"signature.{name} is {_shown(signature[name])}, and this stack serves only what {key} signed"
+            yield Problem("POLICY_SIGNATURE", what, _where(("signature", name), document), fix)
 
 
 def _problems_of(error: Any, document: Document) -> Iterator[Problem]:

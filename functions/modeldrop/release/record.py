@@ -40,10 +40,11 @@ GOOD_OUTCOMES: frozenset[Outcome] = frozenset({"promoted", "created"})
 class ReleaseRecord:
     """One release of one endpoint.
 
-    endpoint is the name in its own case; the table's key is its lower case. Times are ISO 8601 UTC with `Z`.
-    order: see release.upload.order. problems: what a rejection found, as {code, what, where, fix}. cause: where and how
-    the release broke, as {state, error, message}. policy, plan, artifact, verdict, rollout and evidence are JSON as
-    written by the part that owns them.
+    endpoint is the name in its own case; the table's key is its lower case. Times are ISO 8601 UTC with `Z`. order: see
+    release.upload.order. restores: the release that the upload claims to bring back; restore_asked_by: the operator who
+    asked for that, from the table (release.restore), empty where nobody did. problems: what a rejection found, as
+    {code, what, where, fix}. cause: where and how the release broke, as {state, error, message}. policy, plan,
+    artifact, verdict, rollout and evidence are JSON as written by the part that owns them.
     """
 
     endpoint: str
@@ -57,6 +58,7 @@ class ReleaseRecord:
     order: str = ""
     policy_version_id: str = ""
     restores: str = ""
+    restore_asked_by: str = ""
     signature_version_id: str = ""
     admitted_at: str = ""
     fence: int = 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from modeldrop.errors import Problem, RejectedError
+from modeldrop.release.restore import Claim
 
 ARTIFACT_NAME = "model.tar.gz"
 POLICY_NAME = "rollout.yaml"
@@ -22,7 +23,7 @@ class Upload:
     """One version of one object that the upload bucket told us of.
 
     modified: LastModified of the version, UTC. sequencer: S3's order of events on this key, hexadecimal, may be empty.
-    restores: the release that the upload says it brings back, or empty.
+    claim: which release the upload says it brings back.
     """
 
     bucket: str
@@ -31,7 +32,7 @@ class Upload:
     modified: datetime
     sequencer: str
     size_bytes: int
-    restores: str = ""
+    claim: Claim = field(default_factory=Claim)
 
 
 @dataclass(frozen=True)

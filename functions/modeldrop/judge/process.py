@@ -110,19 +110,17 @@ def with_late_starts(steps: Sequence[Sequence[float]], expected_bins: int) -> li
     later = max(0, expected_bins - 1)
     each = (1 - FROM_THE_START) / later if later else 0.0
     at_start = FROM_THE_START if later else 1.0
-    whole: list[float] = []
-    running: list[float] = []
+    count = len(steps[0]) if steps else 0
+    whole, running = [1.0] * count, [0.0] * count
     path = []
     for number, step in enumerate(steps):
-        growth = [math.exp(min(one, LOG_MOST)) for one in step]
-        if not whole:
-            whole, running = [min(one, MOST) for one in growth], [0.0] * len(growth)
-        else:
-            begins = each if number <= later else 0.0
-            whole = [min(one * grown, MOST) for one, grown in zip(whole, growth, strict=True)]
-            running = [min((one + begins) * grown, MOST) for one, grown in zip(running, growth, strict=True)]
+        begins = each if 0 < number <= later else 0.0
+        for place, one in enumerate(step):
+            grown = math.exp(min(one, LOG_MOST))
+            whole[place] = min(whole[place] * grown, MOST)
+            running[place] = min((running[place] + begins) * grown, MOST)
         waiting = each * max(0, later - number)
-        path.append(_log((at_start * math.fsum(whole) + math.fsum(running)) / len(growth) + waiting))
+        path.append(_log((at_start * math.fsum(whole) + math.fsum(running)) / count + waiting))
     return path
 
 

@@ -10,7 +10,15 @@ import pytest
 from modeldrop.evidence.html import render_html
 from scripts.make_evidence_sample import PAGE, sample
 from tests.unit.browser import Browser, find_browser
-from tests.unit.evidence_builders import some_bins
+from tests.unit.evidence_builders import (
+    a_card,
+    a_drift_verdict,
+    a_record,
+    a_roll_back,
+    fired,
+    some_answers,
+    some_bins,
+)
 from tests.unit.test_evidence_html import EVIL, LATENCY, a_bad_card
 from tests.unit.test_evidence_text import cards
 
@@ -92,3 +100,16 @@ def test_it_prints(browser: Browser, tmp_path: Path) -> None:
 
 def test_the_sample_page_is_what_the_code_makes() -> None:
     assert PAGE.read_text() == sample(), "run: python -m scripts.make_evidence_sample"
+
+
+@needs_browser
+def test_all_charts_share_one_width_and_so_one_time_axis(browser: Browser, tmp_path: Path) -> None:
+    verdict = a_drift_verdict()
+    record = a_record(verdict=verdict, rollout=a_roll_back(a_record(), fired("verdict", 42)))
+    card = a_card("rolled_back", record=record, latency=LATENCY)
+    page = tmp_path / "card.html"
+    page.write_text(render_html(card, some_bins(0), some_answers()))
+    browser.show(page, 1280)
+    places = "[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).map(r => r.x + ' ' + r.width)"
+    assert browser.value(f"{places}.length") == 6
+    assert browser.value(f"new Set({places}).size") == 1

@@ -128,7 +128,7 @@ def _answers(card: Mapping[str, Any], answers: Sequence[AnswerBin], began: datet
         Bin(one.start, one.seconds, _of_class(one.blue, name), _of_class(one.green, name), shift=one.shift)
         for one in answers
     ]
-    return [_rates("errors", f"Answer \u201c{plain(name, 60)}\u201d", card, told, began, key="answers")]
+    return [_rates("errors", f"Answer \u201c{plain(name, 60)}\u201d", card, told, began, key="drift")]
 
 
 def _of_class(counts: Mapping[str, int] | None, name: str) -> Counts | None:

@@ -25,7 +25,7 @@ METRIC_NAMES = {"errors": "Errors", "slow": "Slow requests", "drift": "Answers"}
 
 def render_html(card: Mapping[str, Any], bins: Sequence[Bin] = (), answers: Sequence[AnswerBin] = ()) -> str:
     """Return the whole page. bins, answers: of the rollout, for the charts; without bins the page has facts only."""
-    card = {"clump": 1, "latency": None, **card}
+    card = {"clump": 1, "latency": None, "restores": "", **card}
     title = f"{WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',

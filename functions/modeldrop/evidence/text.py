@@ -45,11 +45,12 @@ NEXT = {
 }
 NEXT_AFTER_ROLL_BACK = {
     "verdict": "modeldrop show {release} ; fix and drop again",
+    "drift": "modeldrop show {release} ; fix the model, or if it is to answer so raise quality.tolerance, and drop again",
     "slo": "modeldrop show {release} ; fix the model, or the slo in rollout.yaml, and drop again",
     "dead_man": "find out why nobody judged: modeldrop show {release} ; the model may be good, drop it again",
     "unknown": "modeldrop show {release} ; look at the endpoint's events and logs, then drop again",
 }
-Cause = Literal["verdict", "slo", "dead_man", "unknown"]
+Cause = Literal["verdict", "drift", "slo", "dead_man", "unknown"]
 
 
 def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
@@ -99,10 +100,10 @@ def headline(card: Mapping[str, Any]) -> str:
 
 
 def cause_of_roll_back(card: Mapping[str, Any]) -> Cause:
-    """Say which sensor rolled back: the judge, a ceiling of the policy, or the silence of the judge."""
+    """Say which sensor rolled back: the judge (by answers or by rates), a ceiling, or the silence of the judge."""
     names = [alarm["name"] for alarm in card["alarms"]]
     if any(name.endswith("-verdict") for name in names):
-        return "verdict"
+        return "drift" if _telling_drift(card) else "verdict"
     if any(name.endswith("-heartbeat") for name in names):
         return "dead_man"
     return "slo" if names else "unknown"
@@ -142,12 +143,19 @@ def harm_words(card: Mapping[str, Any]) -> str:
 
 def _swayed_words(card: Mapping[str, Any], requests: int) -> str:
     """Say how many answers green gave that blue would not have, where that is what the verdict rests on."""
-    metrics = [one for one in card["verdict"].get("metrics", ()) if not one["observed_only"]]
-    worst = max(metrics, key=lambda one: float(one["log10_evidence"]), default=None)
-    if worst is None or worst["metric"] != "drift" or card["verdict"]["outcome"] != "bad":
+    drift = _telling_drift(card)
+    if drift is None:
         return ""
-    swayed = round((worst["green_rate"] - worst["blue_rate"]) * requests)
-    return f'; about {swayed} were told "{worst["answer"]}" where the old model says something else'
+    swayed = round((drift["green_rate"] - drift["blue_rate"]) * requests)
+    return f'; about {swayed} were told "{drift["answer"]}" where the old model says something else'
+
+
+def _telling_drift(card: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what drift says where it is what made the verdict bad."""
+    metrics = [one for one in card["verdict"].get("metrics", ()) if not one["observed_only"]]
+    worst: Mapping[str, Any] | None = max(metrics, key=lambda one: float(one["log10_evidence"]), default=None)
+    bad = card["verdict"].get("outcome") == "bad"
+    return worst if bad and worst is not None and worst["metric"] == "drift" else None
 
 
 def clock(text: str) -> str:
@@ -158,7 +166,7 @@ def clock(text: str) -> str:
 def _roll_back_headline(card: Mapping[str, Any]) -> str:
     verdict = card["verdict"]
     cause = cause_of_roll_back(card)
-    if cause == "verdict" and verdict.get("outcome") in ("bad", "blind"):
+    if cause in ("verdict", "drift") and verdict.get("outcome") in ("bad", "blind"):
         return str(verdict["reasons"][0])
     if cause == "dead_man":
         return "nobody was judging, the dead-man alarm fired"
@@ -181,7 +189,7 @@ def _why(card: Mapping[str, Any], subject: str) -> list[tuple[str, str]]:
     """Return the problems with their fixes, or else the reasons that neither subject nor verdict tells already."""
     if card["problems"]:
         return _problems(card)
-    if card["outcome"] == "rolled_back" and card["verdict"] and cause_of_roll_back(card) == "verdict":
+    if card["outcome"] == "rolled_back" and card["verdict"] and cause_of_roll_back(card) in ("verdict", "drift"):
         told = "; ".join(card["verdict"]["reasons"])
         return [("Why", one) for one in card["reasons"] if one and one not in told and told not in one]
     return [("Why", one) for one in card["reasons"] if one and one not in subject]

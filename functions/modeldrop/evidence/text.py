@@ -45,8 +45,8 @@ NEXT = {
 }
 NEXT_AFTER_ROLL_BACK = {
     "verdict": "modeldrop show {release} ; fix and drop again",
-    "drift": "modeldrop show {release} ; fix the model, or, if it is to answer so, raise quality.tolerance in rollout.yaml, "
-    "and drop again",
+    "drift": "modeldrop show {release} ; fix the model, or, if it is to answer so, raise quality.tolerance in "
+    "rollout.yaml, and drop again",
     "slo": "modeldrop show {release} ; fix the model, or the slo in rollout.yaml, and drop again",
     "dead_man": "find out why nobody judged: modeldrop show {release} ; the model may be good, drop it again",
     "unknown": "modeldrop show {release} ; look at the endpoint's events and logs, then drop again",

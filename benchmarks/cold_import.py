@@ -27,6 +27,7 @@ def main() -> None:
     requirements = ROOT / "functions/requirements.txt"
     subprocess.run([uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", requirements], check=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "functions"), "LAMBDA_TASK_ROOT": "/var/task"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # sam build ships .pyc files
     print(f"{'handler':20} {'wall ms':>8} {'cpu ms':>8}   median of {RUNS}")
     for handler in sorted(path.stem for path in (ROOT / "functions/modeldrop/handlers").glob("[!_]*.py")):
         command = [python, "-c", CODE.format(handler)]

@@ -7,16 +7,19 @@ from dataclasses import replace
 import pytest
 
 from modeldrop.errors import ArtifactRejectedError
+from modeldrop.policy.model import QualityPolicy
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.restore import (
     Claim,
     as_metadata,
     cannot_be_restored,
     claimed,
+    in_force,
     is_roll_back,
     require_asked,
     require_restored,
 )
+from tests.unit.rollout_builders import a_policy
 
 GOOD = ReleaseRecord(
     "e", "e-20261120101500-77ab01", "b", "e/model.tar.gz", "v", outcome="promoted", artifact={"sha256": "9b1d"}
@@ -74,3 +77,11 @@ def test_the_claimed_releases_own_artifact_passes() -> None:
 def test_a_false_claim_is_refused(target: ReleaseRecord | None) -> None:
     with pytest.raises(ArtifactRejectedError, match="not the artifact of that good release"):
         require_restored(AGAIN, target, "9b1d")
+
+
+def test_an_earlier_model_that_answers_otherwise_is_not_rolled_back_for_that() -> None:
+    policy = a_policy(quality=QualityPolicy("label"))
+    assert in_force(policy, AGAIN).judge.observe == ("drift",)
+    assert in_force(in_force(policy, AGAIN), AGAIN).judge.observe == ("drift",)
+    assert in_force(policy, CLAIM) == policy
+    assert in_force(a_policy(), AGAIN) == a_policy()

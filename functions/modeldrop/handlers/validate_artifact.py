@@ -21,7 +21,7 @@ from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import approved_key, report_key, to_bytes
-from modeldrop.release.restore import is_roll_back, require_asked, require_restored
+from modeldrop.release.restore import in_force, is_roll_back, require_asked, require_restored
 from modeldrop.release.upload import signature_key
 from modeldrop.settings import settings
 
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     record = table.require(event["endpoint"], event["release"])
     table.update(record.endpoint, record.release, phase="validating")
     require_asked(record)
-    policy = read_policy(record, settings(), event["signature_key"])
+    policy = in_force(read_policy(record, settings(), event["signature_key"]), record)
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
     signed = signatures.signed_model(record, policy.signature, table)
     report = inspect(record, policy, live_model(record, table), signed, progress(record, table))

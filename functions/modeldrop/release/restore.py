@@ -8,9 +8,10 @@ of the release table, which only operators and functions write. It is used once,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modeldrop.errors import ArtifactRejectedError, Problem
+from modeldrop.policy.model import Policy
 from modeldrop.release.record import GOOD_OUTCOMES, ReleaseRecord
 
 # S3 metadata of the upload: a claim until it was checked
@@ -55,6 +56,16 @@ def cannot_be_restored(target: ReleaseRecord, live: str | None) -> str:
 def is_roll_back(record: ReleaseRecord) -> bool:
     """Say whether an operator asked for this release, by the table: it may be older than what is live, and break."""
     return bool(record.restores and record.restore_asked_by)
+
+
+def in_force(policy: Policy, record: ReleaseRecord) -> Policy:
+    """Return the policy as it is for this release: of a roll back, drift is shown and not acted on.
+
+    That an earlier model answers otherwise than the live one is what an operator brings it back for.
+    """
+    if not is_roll_back(record) or not policy.quality.output or "drift" in policy.judge.observe:
+        return policy
+    return replace(policy, judge=replace(policy.judge, observe=(*policy.judge.observe, "drift")))
 
 
 def require_asked(record: ReleaseRecord) -> None:

@@ -264,8 +264,9 @@ def _quality_notes(policy: Policy, answers: LiveAnswers) -> list[str]:
         if seen > _bake(policy)
         else ""
     )
+    does = "shown, not acted on," if "drift" in policy.judge.observe else "judged"
     return [
-        f"answers ({quality.output}) are judged on {quality.every:.0%} of requests: {len(answers.shares)} classes, of "
+        f"answers ({quality.output}) are {does} on {quality.every:.0%} of requests: {len(answers.shares)} classes, of "
         f"which none may be more frequent by {quality.tolerance:.0%} of all{late}"
     ]
 

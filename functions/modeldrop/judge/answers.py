@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.judge.bins import BinFormatError
+from modeldrop.judge.bins import BinFormatError, moment_in, stamp
 
 # what a class that blue did not have beforehand is counted as
 OTHER = "any other"
@@ -65,9 +65,9 @@ def gathered(counts: Mapping[str, int], terms: DriftTerms) -> dict[str, int]:
 
 def answer_line(one: AnswerBin) -> str:
     """Return the period as a line of bins.jsonl."""
-    line: dict[str, Any] = {"t": _stamp(one.start), "seconds": one.seconds}
+    line: dict[str, Any] = {"t": stamp(one.start), "seconds": one.seconds}
     if one.seen_at is not None:
-        line["seen_at"] = _stamp(one.seen_at)
+        line["seen_at"] = stamp(one.seen_at)
     if one.shift:
         line["shift"] = True
     fleets = {"blue": one.blue, "green": one.green}
@@ -110,11 +110,11 @@ def _from_json(line: Mapping[str, Any]) -> AnswerBin:
     if not isinstance(seconds, int) or seconds < 1:
         raise ValueError(f"seconds is {seconds!r:.40}")
     return AnswerBin(
-        start=_moment(line["t"]),
+        start=moment_in(line["t"], "t"),
         seconds=seconds,
         blue=_counts(line["answers"]["blue"]),
         green=_counts(line["answers"]["green"]),
-        seen_at=_moment(seen) if seen else None,
+        seen_at=moment_in(seen, "seen_at") if seen else None,
         shift=line.get("shift") is True,
     )
 
@@ -126,23 +126,3 @@ def _counts(found: Mapping[str, Any] | None) -> dict[str, int] | None:
     if bad is not None:
         raise ValueError(f"a count is {bad!r:.40}")
     return {str(name): count for name, count in found.items()}
-
-
-def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text:.40} is a time without a zone")
-    return found.astimezone(UTC)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def counted(bins: Sequence[AnswerBin], fleet: str) -> dict[str, int]:
-    """Return one fleet's answers by class over all periods."""
-    total: dict[str, int] = {}
-    for one in bins:
-        for name, count in (getattr(one, fleet) or {}).items():
-            total[name] = total.get(name, 0) + count
-    return total

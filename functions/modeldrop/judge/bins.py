@@ -46,9 +46,9 @@ class Bin:
 
 def bin_to_json(one: Bin) -> dict[str, Any]:
     """Return the bin as one line of bins.jsonl holds it; `seen_at` and `shift` only where they say something."""
-    line: dict[str, Any] = {"t": _stamp(one.start), "seconds": one.seconds}
+    line: dict[str, Any] = {"t": stamp(one.start), "seconds": one.seconds}
     if one.seen_at is not None:
-        line["seen_at"] = _stamp(one.seen_at)
+        line["seen_at"] = stamp(one.seen_at)
     if one.shift:
         line["shift"] = True
     return {**line, "blue": _counts_to_json(one.blue), "green": _counts_to_json(one.green)}
@@ -64,11 +64,11 @@ def bin_from_json(line: Mapping[str, Any]) -> Bin:
         raise BinFormatError(f"shift is {shift!r:.40}, not true or false")
     seen = line.get("seen_at")
     return Bin(
-        start=_moment(line.get("t"), "t"),
+        start=moment_in(line.get("t"), "t"),
         seconds=seconds,
         blue=_counts_from_json(line, "blue"),
         green=_counts_from_json(line, "green"),
-        seen_at=None if seen is None else _moment(seen, "seen_at"),
+        seen_at=None if seen is None else moment_in(seen, "seen_at"),
         shift=shift,
     )
 
@@ -95,7 +95,7 @@ def read_bins(lines: Iterable[str]) -> list[Bin]:
     bins.sort(key=lambda one: one.start)
     for earlier, later in pairwise(bins):
         if later.start < earlier.end:
-            raise BinFormatError(f"the bins at {_stamp(earlier.start)} and {_stamp(later.start)} overlap")
+            raise BinFormatError(f"the bins at {stamp(earlier.start)} and {stamp(later.start)} overlap")
     return bins
 
 
@@ -126,7 +126,8 @@ def _whole(line: Mapping[str, Any], name: str, fleet: str = "") -> int:
     return value
 
 
-def _moment(text: Any, name: str) -> datetime:
+def moment_in(text: Any, name: str) -> datetime:
+    """Read the time in field `name` of a line, UTC; BinFormatError names what is none."""
     if not isinstance(text, str):
         raise BinFormatError(f"{name} is {text!r:.40}, not a time")
     found = datetime.fromisoformat(text)
@@ -135,5 +136,6 @@ def _moment(text: Any, name: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def _stamp(moment: datetime) -> str:
+def stamp(moment: datetime) -> str:
+    """Write a time as the lines have it."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -16,7 +16,7 @@ from modeldrop.judge import process
 from modeldrop.judge.answers import OTHER, AnswerBin, DriftTerms
 from modeldrop.judge.interval import ratio_interval
 from modeldrop.judge.process import Tally
-from modeldrop.judge.verdict import MetricVerdict
+from modeldrop.judge.verdict import LN10, MetricVerdict, totals
 from modeldrop.policy.model import MetricName
 
 # how much of what is left above blue's share and the tolerance green is bet to have taken, in equal parts
@@ -28,7 +28,6 @@ LEAST, MOST = 0.002, 0.998
 # green is cleared when no class can be more frequent than blue's by so many tolerances
 RULED_OUT_TOLERANCES = 2.0
 TINY = 1e-9
-LN10 = math.log(10)
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,13 @@ class DriftCourse:
         seen = len([end for end in self.ends if until is None or end <= until])
         told = max(self.streams, key=lambda one: (one.path[seen - 1] if seen else 0.0, _growth(one.tallies[:seen])))
         tallies = told.tallies[:seen]
-        green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
-        blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
         own = told.path[seen - 1] / LN10 if seen else 0.0
         # the class was chosen after the counts were seen: the interval must hold for all of them at once
         low, high = ratio_interval(tallies, alpha / len(self.streams), self.terms.clump)
         return MetricVerdict(
             metric=self.metric,
             observed_only=not self.acting,
-            green_bad=green_bad,
-            green_requests=green,
-            blue_bad=blue_bad,
-            blue_requests=blue,
-            green_rate=green_bad / green if green else None,
-            blue_rate=blue_bad / blue if blue else None,
-            ratio=(green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
+            **totals(tallies),
             margin=1.0,
             log10_evidence=(self.evidence[self.ends[seen - 1]] if seen else 0.0) / LN10,
             log10_ratio=own,

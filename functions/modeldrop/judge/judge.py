@@ -6,17 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Protocol
 
 from modeldrop.judge import process
 from modeldrop.judge.answers import AnswerBin, DriftTerms
 from modeldrop.judge.bins import Bin
 from modeldrop.judge.drift import RULED_OUT_TOLERANCES, drift_course
-from modeldrop.judge.interval import ratio_interval
-from modeldrop.judge.process import Tally
+from modeldrop.judge.rates import RateCase, limits, rate_course
 from modeldrop.judge.tallies import lost_answers, measured, oddities, tallies_of, usable_bins
-from modeldrop.judge.verdict import MetricVerdict, Verdict, VerdictOutcome, odds, verdict_from_json, verdict_to_json
+from modeldrop.judge.verdict import (
+    LN10,
+    MetricVerdict,
+    Verdict,
+    VerdictOutcome,
+    odds,
+    verdict_from_json,
+    verdict_to_json,
+)
 from modeldrop.judge.words import describe, headline
 from modeldrop.policy.model import JudgePolicy, MetricName, RateName
 
@@ -26,22 +32,6 @@ __all__ = ["MetricVerdict", "Verdict", "judge", "odds", "verdict_from_json", "ve
 EXPECTED_BINS = 30
 # green is blind when its share of this many requests left no trace
 BLIND_REQUESTS = 30
-LN10 = math.log(10)
-
-
-@dataclass(frozen=True)
-class _Case:
-    """Everything one rate is judged with, and its usable bins in order."""
-
-    metric: RateName
-    acting: bool
-    margin: float
-    luck: float
-    floor: float
-    ceiling: float | None
-    clump: int
-    expected_bins: int
-    tallies: tuple[tuple[datetime, Tally], ...]
 
 
 class _Course(Protocol):
@@ -55,53 +45,6 @@ class _Course(Protocol):
     def evidence(self) -> Mapping[datetime, float]: ...
     def result(self, until: datetime | None, alpha: float) -> MetricVerdict:
         """Return what the metric says at the end of the bins, or as it was at the bin that decided."""
-
-
-@dataclass(frozen=True)
-class _RateCourse:
-    """The course of a rate. gains: against blue and against the floor; the lesser is the evidence."""
-
-    case: _Case
-    gains: Mapping[datetime, tuple[float, float]]
-
-    @property
-    def metric(self) -> MetricName:
-        return self.case.metric
-
-    @property
-    def acting(self) -> bool:
-        return self.case.acting
-
-    @cached_property
-    def evidence(self) -> Mapping[datetime, float]:
-        return {end: min(both) for end, both in self.gains.items()}
-
-    def result(self, until: datetime | None, alpha: float) -> MetricVerdict:
-        case = self.case
-        tallies = [tally for end, tally in case.tallies if until is None or end <= until]
-        ratio, floor = self.gains[case.tallies[len(tallies) - 1][0]] if tallies else (0.0, 0.0)
-        green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
-        blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
-        low, high = ratio_interval(tallies, alpha, case.clump)
-        return MetricVerdict(
-            metric=case.metric,
-            observed_only=not case.acting,
-            green_bad=green_bad,
-            green_requests=green,
-            blue_bad=blue_bad,
-            blue_requests=blue,
-            green_rate=green_bad / green if green else None,
-            blue_rate=blue_bad / blue if blue else None,
-            ratio=(green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
-            margin=case.margin,
-            log10_evidence=min(ratio, floor) / LN10,
-            log10_ratio=ratio / LN10,
-            log10_floor=floor / LN10,
-            safe=_cleared(case, tallies, alpha),
-            bins=len(tallies),
-            ratio_low=low,
-            ratio_high=high,
-        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +93,7 @@ def judge(
     courses: list[_Course] = []
     for name in measured(usable) if metrics is None else metrics:
         late = timedelta(seconds=policy.warm_up_seconds if name == "slow" else 0)
-        case = _Case(
+        case = RateCase(
             metric=name,
             acting=name not in policy.observe,
             margin=_capped(policy.margin, policy, (blue_rates or {}).get(name)),
@@ -161,9 +104,9 @@ def judge(
             expected_bins=expected_bins,
             tallies=tallies_of(usable, name, canary_started + late),
         )
-        course = _course(case, policy.alpha)
+        course = rate_course(case, policy.alpha)
         courses.append(course)
-        warnings += [*oddities(usable, name), *_limits(course, policy.alpha)]
+        warnings += [*oddities(usable, name), *limits(course, policy.alpha)]
     if drift is not None:
         acts = "drift" not in policy.observe
         courses.append(
@@ -203,68 +146,6 @@ def judge(
 def _capped(ratio: float, policy: JudgePolicy, blue_rate: float | None) -> float:
     """The ratio, smaller where blue itself is bad: 1.5 x 40% would be 20 points of harm."""
     return min(ratio, 1 + policy.max_excess / blue_rate) if blue_rate else ratio
-
-
-def _course(case: _Case, alpha: float) -> _RateCourse:
-    tallies = [tally for _, tally in case.tallies]
-    ratio = process.against_blue(
-        tallies,
-        margin=case.margin,
-        luck=case.luck,
-        alpha=alpha,
-        clump=case.clump,
-        expected_bins=case.expected_bins,
-    )
-    floor = [math.inf] * len(tallies)
-    if case.floor > 0:
-        floor = process.with_late_starts(
-            [process.floor_steps(tally, case.floor, case.clump) for tally in tallies], case.expected_bins
-        )
-    both = {end: (one, other) for (end, _), one, other in zip(case.tallies, ratio, floor, strict=True)}
-    return _RateCourse(case, both)
-
-
-def _limits(course: _RateCourse, alpha: float) -> list[str]:
-    """Say where the comparison ends: blue is too bad for it, or green worse by what its instances may owe to luck."""
-    case, bar = course.case, -math.log(alpha)
-    if _beyond_comparison([tally for _, tally in case.tallies]):
-        what = "failed" if case.metric == "errors" else "were slow"
-        return [f"a third of blue's requests or more {what}: nothing can be 3x worse, so green is not shown to be safe"]
-    if not case.tallies or case.luck <= case.margin or course.gains[case.tallies[-1][0]][0] >= bar:
-        return []
-    tallies = [tally for _, tally in case.tallies]
-    green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
-    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
-    if green_bad * blue <= case.margin * blue_bad * green:
-        return []
-    plain = process.against_blue(
-        tallies, margin=case.margin, luck=1.0, alpha=alpha, clump=case.clump, expected_bins=case.expected_bins
-    )
-    if plain[-1] < bar:
-        return []
-    return [
-        f"{case.metric} are over {case.margin:.2g}x blue, but instances that are not alike may bring {case.luck:.2g}x "
-        "to so few of them: not held against green"
-    ]
-
-
-def _cleared(case: _Case, tallies: Sequence[Tally], alpha: float) -> bool:
-    """Say whether 3x blue is ruled out, or green shown under its SLO, and still is: green may turn bad late."""
-    if not tallies:
-        return False
-    proofs = []
-    if not _beyond_comparison(tallies):
-        proofs.append(process.from_the_start([process.ruled_out_step(tally, case.clump) for tally in tallies]))
-    if case.ceiling:
-        ceiling = case.ceiling
-        proofs.append(process.from_the_start([process.under_steps(tally, ceiling, case.clump) for tally in tallies]))
-    return any(proof[-1] >= -math.log(alpha) for proof in proofs)
-
-
-def _beyond_comparison(tallies: Sequence[Tally]) -> bool:
-    """Say whether blue is so bad that nothing can be 3x worse: to rule that out would show nothing of green."""
-    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
-    return blue > 0 and blue_bad * process.RULED_OUT_RATIO >= blue
 
 
 def _together(courses: Sequence[_Course], bins: Sequence[Bin]) -> list[tuple[datetime, float]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, TypedDict
 
+from modeldrop.judge.bins import stamp
+from modeldrop.judge.process import Tally
 from modeldrop.policy.model import MetricName
 
 VerdictOutcome = Literal["bad", "safe", "inconclusive", "blind"]
@@ -15,6 +17,7 @@ VerdictOutcome = Literal["bad", "safe", "inconclusive", "blind"]
 # points of the evidence's path that are kept for the chart: one a pixel is enough
 MAX_PATH = 240
 EVIDENT = 1_000_000
+LN10 = math.log(10)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,33 @@ class MetricVerdict:
     def evidence(self) -> str:
         """The evidence as odds, `2622:1`."""
         return odds(self.log10_evidence)
+
+
+class Totals(TypedDict):
+    """The counts of a metric over its bins, as MetricVerdict has them."""
+
+    green_bad: int
+    green_requests: int
+    blue_bad: int
+    blue_requests: int
+    green_rate: float | None
+    blue_rate: float | None
+    ratio: float | None
+
+
+def totals(tallies: Sequence[Tally]) -> Totals:
+    """Add up the counts of a metric's bins."""
+    green_bad, green = sum(one.green_bad for one in tallies), sum(one.green_requests for one in tallies)
+    blue_bad, blue = sum(one.blue_bad for one in tallies), sum(one.blue_requests for one in tallies)
+    return {
+        "green_bad": green_bad,
+        "green_requests": green,
+        "blue_bad": blue_bad,
+        "blue_requests": blue,
+        "green_rate": green_bad / green if green else None,
+        "blue_rate": blue_bad / blue if blue else None,
+        "ratio": (green_bad / green) / (blue_bad / blue) if green and blue_bad else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -117,13 +147,13 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
         "log10_evidence": _finite(verdict.log10_evidence),
         "bar": verdict.bar,
         "log10_bar": _finite(verdict.log10_bar),
-        "decided_at": None if verdict.decided_at is None else _stamp(verdict.decided_at),
+        "decided_at": None if verdict.decided_at is None else stamp(verdict.decided_at),
         "decided_after_seconds": verdict.decided_after_seconds,
         "green_requests": verdict.green_requests,
         "bins": verdict.bins,
         "bins_skipped": verdict.bins_skipped,
         "warnings": list(verdict.warnings),
-        "path": [[_stamp(moment), _finite(log10)] for moment, log10 in _thinned(verdict.path)],
+        "path": [[stamp(moment), _finite(log10)] for moment, log10 in _thinned(verdict.path)],
     }
 
 
@@ -184,7 +214,3 @@ def _thinned(path: tuple[tuple[datetime, float], ...]) -> list[tuple[datetime, f
         return list(path)
     stride = math.ceil(len(path) / MAX_PATH)
     return [point for number, point in enumerate(path) if number % stride == 0 or number == len(path) - 1]
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -15,6 +15,7 @@ from modeldrop.policy.model import (
     EndpointPolicy,
     JudgePolicy,
     LinearPolicy,
+    QualityPolicy,
     SloPolicy,
 )
 from modeldrop.rollout.plan import LiveState, Traffic, plan_from_json, plan_rollout, plan_to_json
@@ -214,3 +215,16 @@ def test_a_plan_survives_json(strategy: str) -> None:
 def test_planning_twice_gives_the_same_plan() -> None:
     inputs = some_inputs()
     assert plan_rollout(inputs) == plan_rollout(dataclasses.replace(inputs))
+
+
+def test_a_roll_back_is_not_refused_for_what_the_live_model_does_wrong() -> None:
+    failing = {"policy": a_policy(slo=SloPolicy(0.001)), "traffic": Traffic(72_000, 3_600, 40.0, 30.0)}
+    assert refused(**failing) == ["SLO_BELOW_BLUE"]
+    plan = a_plan(**failing, roll_back=True)
+    assert any("blue had 5.00%" in note for note in plan.notes), plan.notes
+
+
+def test_a_roll_back_is_not_refused_for_an_output_that_the_earlier_model_lacks() -> None:
+    asked = {"policy": a_policy(quality=QualityPolicy("label")), "outputs": ("score",)}
+    assert refused(**asked) == ["QUALITY_OUTPUT"]
+    assert a_plan(**asked, roll_back=True).quality_output == "label"

@@ -21,8 +21,9 @@ from modeldrop.rollout.plan import RolloutPlan
 from modeldrop.settings import settings
 
 NAME = "bins.jsonl"
-# 28,800 s of rollout in 10 s bins, about 200 bytes each, and as many lines of answers of at most 2.5 KB
-MAX_BYTES = 8 * 1024 * 1024
+# 28,800 s of rollout in 10 s bins, about 200 bytes each, and as many lines of answers: of two fleets 21 classes with
+# names of 40 characters, which JSON may write as 6 bytes each
+MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)

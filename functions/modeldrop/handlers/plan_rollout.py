@@ -15,6 +15,7 @@ from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import approved_key
+from modeldrop.release.restore import is_roll_back
 from modeldrop.rollout.plan import LiveAnswers, LiveState, PlanInputs, Stack, Traffic, plan_rollout, plan_to_json
 from modeldrop.settings import Settings, settings
 
@@ -58,6 +59,7 @@ def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> P
         archive_bytes=record.artifact["size_bytes"],
         unpacked_bytes=record.artifact["uncompressed_bytes"],
         quota=quotas.endpoint_instances(policy.endpoint.instance_type),
+        roll_back=is_roll_back(record),
     )
 
 

@@ -30,11 +30,16 @@ class Lint:
     sights: tuple[str, ...] = ()
 
 
-def lint(plan: RolloutPlan, policy: JudgePolicy, traffic: Traffic) -> Lint:
-    """Check a plan's alarms and times against each other and against what blue did in the last hour."""
+def lint(plan: RolloutPlan, policy: JudgePolicy, traffic: Traffic, *, roll_back: bool = False) -> Lint:
+    """Check a plan's alarms and times against each other and against what blue did in the last hour.
+
+    roll_back: an earlier model is brought back because of what blue does: ceilings that blue broke are only told.
+    """
     requests = alarm_requests(plan)
     alarms = lint_alarms(requests, watched_seconds=watched_seconds(plan), lag_seconds=plan.metric_lag)
     broken, doubts = broken_ceilings(plan, traffic)
+    if roll_back:
+        broken, doubts = [], [*(one.what for one in broken), *doubts]
     return Lint(
         (*alarms, *broken),
         (*_warnings(plan), *doubts, *_noisy(plan, traffic)),

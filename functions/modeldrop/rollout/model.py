@@ -68,7 +68,8 @@ class Stack:
 class PlanInputs:
     """Everything a plan is made from. live None: there is no endpoint yet. quota None: not known.
 
-    outputs: of the new model's serving_default; None where they are not known.
+    outputs: of the new model's serving_default; None where they are not known. roll_back: an operator brings an earlier
+    model back, so that what is wrong with the live one is no reason to refuse it.
     """
 
     endpoint: str
@@ -83,6 +84,7 @@ class PlanInputs:
     quota: int | None = None
     archive_bytes: int = 0
     unpacked_bytes: int = 0
+    roll_back: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,12 @@ def plan_rollout(inputs: PlanInputs) -> RolloutPlan:
         canary_instances, found = _canary(policy, count)
         problems += found
     problems += _timing_problems(policy) if inputs.live else []
-    problems += _quality_problems(policy, inputs.outputs)
+    problems += [] if inputs.roll_back else _quality_problems(policy, inputs.outputs)
     if problems:
         raise PolicyRejectedError(problems)
     plan = _plan(inputs, policy, count, count_changed, canary_instances)
     if inputs.live:
-        findings = lint(plan, policy.judge, inputs.traffic)
+        findings = lint(plan, policy.judge, inputs.traffic, roll_back=inputs.roll_back)
         if findings.problems:
             raise PolicyRejectedError(findings.problems)
         plan = replace(plan, notes=(*plan.notes, *findings.warnings, *findings.sights))

@@ -8,7 +8,7 @@ from modeldrop.aws import endpoints, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
-from modeldrop.release.record import GOOD_OUTCOMES, ReleaseRecord
+from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.rehearsal import rehearsal_name
 from modeldrop.release.reports import rehearsal_key
 from modeldrop.settings import settings
@@ -34,12 +34,11 @@ def retire_old_releases(table: ReleaseTable, record: ReleaseRecord) -> None:
     """Delete model and config of good releases beyond those the policy retains."""
     retain = max(2, policy_from_json(record.policy).retain)
     live = table.live(record.endpoint)
-    good = [one for one in table.recent(record.endpoint, limit=200) if one.outcome in GOOD_OUTCOMES]
-    # this release has no outcome yet, so it is not among the good ones but counts as one
-    for old in good[retain - 1 :]:
-        if old.release not in (live["live"], live["previous"]):
-            endpoints.delete_config(old.release)
-            endpoints.delete_model(old.release)
+    old = [one for one in live.retained[retain:] if one not in (live.live, live.previous)]
+    for release in old:
+        endpoints.delete_config(release)
+        endpoints.delete_model(release)
+    table.forget_retained(record.endpoint, old)
 
 
 def error_message(cause: str) -> str | None:

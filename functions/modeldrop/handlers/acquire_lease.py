@@ -48,8 +48,9 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
 
 def supersede_approvals(table: ReleaseTable, newer: ReleaseRecord) -> None:
     """End the wait of older releases that nobody has approved yet: they hold no lease, so they would never look."""
-    for older in table.recent(newer.endpoint):
-        if older.outcome is None and older.phase == "approving" and older.order < newer.order:
-            token = table.approval_token(older.endpoint, older.release)
-            if token:
-                executions.fail_task(token, "SupersededError", f"{newer.release} took its place before it was approved")
+    older = leases.supersedes(table.lease(newer.endpoint), newer.order)
+    if not older:
+        return
+    if token := table.approval_token(newer.endpoint, older):
+        executions.fail_task(token, "SupersededError", f"{newer.release} took its place before it was approved")
+    table.forget_approval(newer.endpoint, older)

@@ -50,17 +50,14 @@ def read_upload(detail: dict[str, Any]) -> Upload:
 
 def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
     """Make the record of an upload; one that can't become a release carries its problems from the start."""
-    endpoint, label, superseded = uploads.table_endpoint(upload.key), "", ""
+    endpoint, label = uploads.table_endpoint(upload.key), ""
     problems: tuple[dict[str, str], ...] = ()
     try:
         asked = uploads.destination(upload.key)
         endpoint, label = asked.endpoint, asked.label
-        require_same_case(endpoint, table.live(endpoint)["name"])
+        require_same_case(endpoint, table.live(endpoint).name)
     except RejectedError as error:
         problems = tuple({name: str(value) for name, value in asdict(one).items()} for one in error.problems)
-    else:
-        if not table.claim_sequence(endpoint, upload.key, uploads.sequence(upload.sequencer)):
-            superseded = "a later upload of the same key was seen first"
     release = uploads.release_id(upload, endpoint)
     beside = {} if problems else pinned(upload, endpoint)
     return ReleaseRecord(
@@ -80,7 +77,6 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
         admitted_at=iso(now()),
         phase="waiting",
         problems=problems,
-        reasons=(superseded,) if superseded else (),
     )
 
 
@@ -95,7 +91,7 @@ def asked_by(claim: Claim, endpoint: str, release: str, table: ReleaseTable) -> 
     return table.take_restore(endpoint, claim, release, int(now().timestamp())) if claim.restores else ""
 
 
-def require_same_case(endpoint: str, known: str | None) -> None:
+def require_same_case(endpoint: str, known: str) -> None:
     """Refuse a name that differs from a known endpoint's only in case: one name to SageMaker (CreateEndpoint)."""
     if known and known != endpoint:
         what = f"the endpoint is called {known!r}; {endpoint!r} differs only in case, and SageMaker takes them for one"
@@ -106,8 +102,6 @@ def execution_input(record: ReleaseRecord) -> dict[str, Any]:
     """Return what the state machine starts with: ids, and what admission already knows the end to be."""
     if record.problems:
         cause = {"state": "Admit", "error": "RejectedError", "message": record.problems[0]["what"]}
-    elif record.reasons:
-        cause = {"state": "Admit", "error": "SupersededError", "message": record.reasons[0]}
     else:
         cause = {}
     return {"endpoint": record.endpoint, "release": record.release, "cause": cause}

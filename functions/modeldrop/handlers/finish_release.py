@@ -99,7 +99,7 @@ def settle(table: ReleaseTable, record: ReleaseRecord, ending: Ending, seen: End
     if plan and record.rollout.get("preparing_since"):
         alarms.remove(alarm_names(plan))
     if good and plan:
-        table.set_live(record.endpoint, record.release)
+        table.set_live(record.endpoint, record.release, record.fence)
         settle_scaling(record, plan)
         cleanup.retire_old_releases(table, record)
         return
@@ -143,8 +143,8 @@ def surroundings(table: ReleaseTable, record: ReleaseRecord, ending: Ending) -> 
     bucket, key = settings().approved_bucket, report_key(record, "evidence.html")
     return Surroundings(
         finished_at=iso(now()),
-        live=live["live"] or "",
-        previous=live["previous"] or "",
+        live=live.live,
+        previous=live.previous,
         live_unchanged=ending.outcome not in GOOD_OUTCOMES,
         report_url=f"s3://{bucket}/{key}",
         harm=harm(record),

@@ -15,9 +15,10 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Send what FinishRelease wrote; a message that was sent is not sent again, whoever calls."""
     table = ReleaseTable(settings().release_table)
     endpoint, release = event["endpoint"], event["release"]
-    message = table.outbox(endpoint, release)
-    if message is None:
+    outbox = table.outbox(endpoint, release)
+    if outbox is None:
         return {"sent": False}
+    message = outbox.message
     record = table.require(endpoint, release)
     messages.emit("Release Outcome", record.evidence)
     attributes = {

@@ -10,12 +10,11 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from modeldrop.aws import endpoints, executions, objects
-from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.releases import OpenRelease, ReleaseTable
 from modeldrop.clock import moment, now
 from modeldrop.handlers.admit import admit
 from modeldrop.observability import entry, logger, metrics
 from modeldrop.release import upload as uploads
-from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.upload import Upload
 from modeldrop.settings import settings
 
@@ -63,22 +62,21 @@ def admit_lost_uploads(table: ReleaseTable, at: datetime) -> list[str]:
 def recover_dead_releases(table: ReleaseTable, at: datetime) -> list[str]:
     """Bring every release without an outcome whose execution has ended to its outcome."""
     recovered = []
-    for endpoint in table.endpoints():
-        for record in table.recent(endpoint, limit=50):
-            finished = record.outcome is not None and table.outbox(endpoint, record.release) is None
-            if finished or at - moment(record.admitted_at) < EXECUTION_LATE or runs(record):
-                continue
-            recover(record, at)
-            recovered.append(record.release)
+    for record in table.open_releases():
+        finished = record.outcome and record.message_sent
+        if finished or at - moment(record.admitted_at) < EXECUTION_LATE or runs(record):
+            continue
+        recover(record, at)
+        recovered.append(record.release)
     return recovered
 
 
-def runs(record: ReleaseRecord) -> bool:
+def runs(record: OpenRelease) -> bool:
     """Say whether the release's own execution still runs."""
     return executions.is_running(executions.arn(settings().state_machine_arn, record.release))
 
 
-def recover(record: ReleaseRecord, at: datetime) -> None:
+def recover(record: OpenRelease, at: datetime) -> None:
     """Start the recovery that a failed execution's event would have started; once an hour at most, by its name."""
     ids = {"endpoint": record.endpoint, "release": record.release}
     cause = "the execution ended and no event of it arrived"

@@ -16,6 +16,8 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table = ReleaseTable(settings().release_table)
     record = table.require(event["endpoint"], event["release"])
     table.update(record.endpoint, record.release, phase="approving", approval_token=event["task_token"])
+    # before the lease is free: whoever takes it next must read who waits
+    table.note_approval(record.endpoint, record.release, record.order)
     table.release_lease(record.endpoint, record.release)
     if table.once(record.endpoint, record.release, "approval_asked"):
         body = (

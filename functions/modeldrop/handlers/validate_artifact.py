@@ -92,7 +92,7 @@ def inspect(
 
 def live_model(record: ReleaseRecord, table: ReleaseTable) -> Live | None:
     """Read what the live release's artifact.json says of its serving signatures; None where nothing is live."""
-    release = table.live(record.endpoint)["live"]
+    release = table.live(record.endpoint).live
     if not release or release == record.release:
         return None
     key = report_key(replace(record, release=release), "artifact.json")

@@ -20,6 +20,7 @@ from modeldrop.aws.rows import SUMMARY, BadRecordError, Item, number, projection
 from modeldrop.release.live import Live, promoted
 from modeldrop.release.outbox import Outbox
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.recovery import OpenRelease
 from modeldrop.release.restore import Claim
 
 REGISTRY = "#endpoints"
@@ -34,19 +35,6 @@ OUTCOME_FIELDS = (
 )  # fmt: skip
 
 logger = logging.getLogger("modeldrop.releases")
-
-
-@dataclass(frozen=True)
-class OpenRelease:
-    """What the index tells of a release that may still act; times as in ReleaseRecord, empty where there is none."""
-
-    endpoint: str
-    release: str
-    execution_arn: str = ""
-    admitted_at: str = ""
-    finished_at: str = ""
-    outcome: str = ""
-    message_sent: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,20 +32,35 @@ def admit(upload: Upload) -> dict[str, Any]:
     created = table.create(record)
     if not created:
         logger.info("duplicate event", extra={"release": record.release})
-    # started for a duplicate too: the first event's function may have died between the two calls
-    executions.start_once(settings().state_machine_arn, record.release, json.dumps(execution_input(record)))
+        record = table.require(record.endpoint, record.release)
+    # started for a duplicate too: the first event's function may have died between the two calls. A death between any
+    # two writes is mended by the event's next delivery, or by Reconcile: it finds an upload without a record, and an
+    # open record without an execution
+    if record.outcome is None:
+        executions.start_once(settings().state_machine_arn, record.release, json.dumps(execution_input(record)))
     return {"endpoint": record.endpoint, "release": record.release, "created": created}
 
 
 def read_upload(detail: dict[str, Any]) -> Upload:
-    """Pin the version that the event names."""
+    """Pin the version that the event names; the current one where it names none, as Reconcile's own calls do."""
     bucket, key = detail["bucket"]["name"], detail["object"]["key"]
     version = detail["object"].get("version-id", "")
     head = objects.head(bucket, key, version)
+    if not version:
+        version = head.get("VersionId", "")
+    require_version(bucket, key, version)
     modified: datetime = head["LastModified"]
     sequencer = detail["object"].get("sequencer", "")
     claim = claimed(head.get("Metadata") or {})
     return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]), claim)
+
+
+def require_version(bucket: str, key: str, version: str) -> None:
+    """Refuse an upload without a version of its own: what is validated and what is served could be two things."""
+    if version in ("", "null"):
+        what = f"bucket {bucket} keeps no versions, so that nothing pins what was uploaded"
+        fix = "Enable versioning on the bucket, as template.yaml does, and upload again."
+        raise RejectedError([Problem("UPLOAD_UNVERSIONED", what, where=uploads.shown(key), fix=fix)])
 
 
 def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
@@ -54,8 +69,10 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
     problems: tuple[dict[str, str], ...] = ()
     try:
         asked = uploads.destination(upload.key)
-        endpoint, label = asked.endpoint, asked.label
-        require_same_case(endpoint, table.live(endpoint).name)
+        label = asked.label
+        # filed under the name that is known, also where it is refused
+        endpoint = table.live(asked.endpoint).name or asked.endpoint
+        require_same_case(asked.endpoint, endpoint)
     except RejectedError as error:
         problems = tuple({name: str(value) for name, value in asdict(one).items()} for one in error.problems)
     release = uploads.release_id(upload, endpoint)
@@ -93,7 +110,7 @@ def asked_by(claim: Claim, endpoint: str, release: str, table: ReleaseTable) -> 
 
 def require_same_case(endpoint: str, known: str) -> None:
     """Refuse a name that differs from a known endpoint's only in case: one name to SageMaker (CreateEndpoint)."""
-    if known and known != endpoint:
+    if known != endpoint:
         what = f"the endpoint is called {known!r}; {endpoint!r} differs only in case, and SageMaker takes them for one"
         raise RejectedError([Problem("ENDPOINT_CASE", what, fix=f"Upload to {known}/.")])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,6 +49,10 @@ def rehearsal_line(facts: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
 
 
 Step = Literal["create", "wait", "probe", "give_up"]
+
+
+# of endpoints that we make and delete; SageMaker compares names without case
+REHEARSAL_NAME = re.compile(r"r-[0-9]{14}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def rehearsal_name(release: str) -> str:

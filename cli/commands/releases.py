@@ -89,15 +89,15 @@ def status(
     rows: list[dict[str, Any]] = []
     for name in [endpoint] if endpoint else sorted(table.endpoints()):
         live, recent = table.live(name), table.recent(name, 1)
-        if endpoint and not recent and not live["live"]:
+        if endpoint and not recent and not live.live:
             raise CommandError(f"no release of {name} is known to stack {stack}", fix=f"modeldrop drop FILE {name}")
         newest = recent[0] if recent else None
         rows.append(
             {
                 "endpoint": name,
                 "sagemaker_status": endpoint_status(found, name),
-                "live": live["live"],
-                "previous": live["previous"],
+                "live": live.live or None,
+                "previous": live.previous or None,
                 "newest": newest.release if newest else None,
                 "newest_state": (newest.outcome or newest.phase) if newest else None,
                 "newest_progress": progress(newest) if newest else None,

@@ -106,12 +106,12 @@ def rollback(
     found = find_stack(stack)
     table = found.releases()
     live = table.live(endpoint)
-    wanted = to or live["previous"]
+    wanted = to or live.previous
     if not wanted:
         fix = f"modeldrop history {endpoint}, then --to RELEASE"
         raise CommandError(f"{endpoint} has no previous good release", fix=fix, status=ANSWER_IS_NO)
     target = find_release(table, wanted)
-    why = cannot_be_restored(target, live["live"])
+    why = cannot_be_restored(target, live.live)
     if not why and target.endpoint.lower() != endpoint.lower():
         why = f"{target.release} is a release of {target.endpoint}, not of {endpoint}"
     if why:

@@ -109,7 +109,8 @@ def test_a_changed_parameter_gives_a_function_a_new_version_and_keeps_the_old(na
 def test_a_version_s_description_fits(template):
     # AWS::Lambda::Version: Description has at most 256 characters
     images = [template["Parameters"][name]["MaxLength"] for name in ("GpuImageUri", "CpuImageUri")]
-    others = [template["Parameters"]["InferenceAmiVersion"]["MaxLength"], len("ml.p4de.24xlarge"), len("100")]
+    days = len(str(template["Parameters"]["RecordRetentionDays"]["MaxValue"]))
+    others = [template["Parameters"]["InferenceAmiVersion"]["MaxLength"], len("ml.p4de.24xlarge"), len("100"), days]
     given = template["Resources"]["AdmitFunction"]["Properties"]["VersionDescription"]["Fn::Sub"]
     assert len(re.sub(r"\$\{\w+\}", "", given)) + sum(images + others) <= 256
 

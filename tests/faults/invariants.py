@@ -185,10 +185,8 @@ def _rest(story: Story, play: Play) -> Iterator[str]:
 def _orphans(play: Play) -> Iterator[str]:
     """Models, configs, alarms, copies and throw-away endpoints of what is neither live nor kept are gone."""
     world = play.world
-    good = []
-    for item in world.tables.items(ENDPOINT):
-        if item.get("outcome", {}).get("S") in GOOD:
-            good.append(item["release"]["S"])
+    known = world.tables.items(ENDPOINT)
+    good = [item["release"]["S"] for item in known if item.get("outcome", {}).get("S") in GOOD]
     for kind, kept in (("model", world.hosting.registry.models), ("config", world.hosting.registry.configs)):
         names = [one.name for one in kept.values()]
         for name in names:

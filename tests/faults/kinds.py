@@ -10,7 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 from tests.faults.machine import Json
 from tests.faults.world import Call, Invocation, KilledError, World, client_error
 
-DENIED_SECONDS, OUTAGE_SECONDS = 3600.0, 300.0
+LASTING_SECONDS = {"denied": 3600.0, "forbidden": 3600.0, "outage": 300.0}
 EXIT, TIMED_OUT = "Runtime.ExitError", "Sandbox.Timedout"
 Answer = Callable[[], Json]
 Kind = Callable[[World, Call, Invocation, Answer], Json]
@@ -34,7 +34,10 @@ class Fault:
 
 @dataclass
 class Injector:
-    """Put faults into a world's calls. lasting: (function, service, operation) -> until when, and what it answers."""
+    """Put faults into a world's calls.
+
+    A fault that lasts meets every later call of the operation: of one function (denied), or of all (outage, forbidden).
+    """
 
     world: World
     faults: Sequence[Fault]
@@ -43,16 +46,18 @@ class Injector:
     _done: set[Fault] = field(default_factory=set)
 
     def __call__(self, call: Call, running: Invocation, answer: Answer) -> Json:
-        until, kind = self._lasting.get((call.function, call.service, call.operation), (0.0, ""))
-        if self.world.now < until:
-            raise refusal(call) if kind == "denied" else trouble(call)
+        for function in (call.function, ""):
+            until, kind = self._lasting.get((function, call.service, call.operation), (0.0, ""))
+            if self.world.now < until:
+                raise trouble(call) if kind == "outage" else refusal(call)
         for fault in self.faults:
             if fault not in self._done and fault.meets(call):
                 self._done.add(fault)
                 self.met.append(f"{fault.kind} at {call}")
-                if fault.kind in ("denied", "outage"):
-                    seconds = DENIED_SECONDS if fault.kind == "denied" else OUTAGE_SECONDS
-                    self._lasting[call.function, call.service, call.operation] = (self.world.now + seconds, fault.kind)
+                if fault.kind in LASTING_SECONDS:
+                    function = call.function if fault.kind == "denied" else ""
+                    until = self.world.now + LASTING_SECONDS[fault.kind]
+                    self._lasting[function, call.service, call.operation] = (until, fault.kind)
                 return KINDS[fault.kind](self.world, call, running, answer)
         return answer()
 
@@ -152,8 +157,13 @@ def denied(_world: World, call: Call, _running: Invocation, _answer: Answer) -> 
 
 
 def outage(_world: World, call: Call, _running: Invocation, _answer: Answer) -> Json:
-    """AWS fails every such call of the function for five minutes."""
+    """AWS fails every such call, of every function, for five minutes."""
     raise trouble(call)
+
+
+def forbidden(_world: World, call: Call, _running: Invocation, _answer: Answer) -> Json:
+    """An organisation's policy forbids the operation to every function, for an hour."""
+    raise refusal(call)
 
 
 def beside(world: World, _call: Call, _running: Invocation, answer: Answer) -> Json:
@@ -177,6 +187,7 @@ KINDS: dict[str, Kind] = {
         lost,
         lost_retried,
         denied,
+        forbidden,
         outage,
         killed_before,
         killed_after,
@@ -195,9 +206,9 @@ PASSING = frozenset(
 # kinds that need an execution to stop, and those that only a function can meet
 NEEDS_EXECUTION = frozenset({"stopped", "stopped_unseen", "zombie"})
 OF_A_FUNCTION = frozenset({"killed_before", "killed_after", "hung", "zombie"})
-# a call that changes nothing: lost is the same as failed, and what comes beside it may as well come before the next call
+# a call that changes nothing: lost is as good as failed, and what comes beside it may as well come a call later
 READS = ("Describe", "Get", "Head", "List", "Query", "Filter")
-AT_READS = frozenset({"throttled", "server_error", "denied", "outage", "killed_before"})
+AT_READS = frozenset({"throttled", "server_error", "denied", "forbidden", "outage", "killed_before"})
 
 
 def applies(kind: str, call: Call, *, functions: frozenset[str], first: bool, last: bool) -> bool:

@@ -8,6 +8,7 @@ invocation are taken.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import pickle
 import random
@@ -47,11 +48,11 @@ class Result:
 
 
 @contextmanager
-def prepared(story: Story, seed: int = 0) -> Iterator[Play]:
+def prepared(story: Story, *, checks_requests: bool = True) -> Iterator[Play]:
     """Make an account as it is when the story begins."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with world(seed) as own:
+        with world(checks_requests=checks_requests) as own:
             told = Play(own)
             story.before(told)
             yield told
@@ -134,7 +135,11 @@ CHUNK = 40
 def chunk(name: str, many: Sequence[tuple[Fault, ...]]) -> list[Result]:
     """Play one story with each of many faults: it is prepared once, and every fault goes on in a fork of it."""
     results = []
-    with prepared(STORIES[name]) as told:
+    with prepared(STORIES[name], checks_requests=False) as told:
+        # a fork ends before there is anything to collect
+        gc.collect()
+        gc.freeze()
+        gc.disable()
         for faults in many:
             reader, writer = os.pipe()
             child = os.fork()
@@ -172,10 +177,17 @@ def run(jobs: Sequence[Job], workers: int, *, quiet: bool = False) -> list[Resul
     with ProcessPoolExecutor(workers) as pool:
         for future in as_completed([pool.submit(chunk, name, many) for name, many in cut]):
             results += future.result()
+            for one in (one for one in future.result() if one.violations and not quiet):
+                sys.stderr.write(f"{described(one)}: {one.violations[0][:300]}\n")
             if not quiet and (len(results) - told >= 200 or len(results) == len(jobs)):
                 told, bad = len(results), sum(1 for one in results if one.violations)
                 sys.stderr.write(f"{told} of {len(jobs)}, {bad} violate, {time.monotonic() - began:.0f} s\n")
     return results
+
+
+def described(result: Result) -> str:
+    """Return a result's story and faults, as --one takes them."""
+    return f"{result.story}:{', '.join(f'{f.kind}:{f.function}:{f.visit}:{f.place}' for f in result.faults)}"
 
 
 def main() -> int:

@@ -51,7 +51,8 @@ class Buckets:
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Return the keys that have a current version."""
-        return sorted(key for (own, key), versions in self._objects.items() if own == bucket and versions and key.startswith(prefix))  # fmt: skip
+        having = [key for (own, key), versions in self._objects.items() if own == bucket and versions]
+        return sorted(key for key in having if key.startswith(prefix))
 
     def call(self, operation: str, params: Json) -> Json:
         """Answer one call of S3."""

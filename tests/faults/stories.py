@@ -12,7 +12,7 @@ from typing import Any
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.restore import Claim, as_metadata
-from tests.faults.world import APPROVED, KINDS, TABLE, World
+from tests.faults.world import APPROVED, MODELS, TABLE, World
 from tests.unit import artifact_builders as builders
 
 ENDPOINT = "sentiment"
@@ -43,7 +43,7 @@ def archive(kind: str, number: int = 0) -> bytes:
     members = builders.good_members()
     members[f"1/assets.extra/{kind}-{number}.txt"] = f"{kind} {number}".encode()
     made = builders.tar_gz(members)
-    KINDS[hashlib.sha256(made).hexdigest()] = kind
+    MODELS[hashlib.sha256(made).hexdigest()] = kind
     return made
 
 
@@ -228,6 +228,26 @@ def rejected_rehearsal(play: Play) -> None:
     play.drop("crash", 2, "rejected", text=policy(rehearsal="ml.c5.large"))
 
 
+def late_recovery(play: Play) -> None:
+    """A first release is in service and dies before its outcome; nobody notices for 50 minutes, and a newer one comes."""
+    first = play.drop("good", 1, "created", "failed", text=policy())
+    play.world.dying, play.world.unreachable = frozenset({"FinishReleaseFunction"}), frozenset({"ReconcileFunction"})
+    play.world.hears_failures = False
+    play.wait_for(lambda: first in play.world.executions and play.world.executions[first].status != "RUNNING")
+    play.world.dying = frozenset()
+    play.world.run(1500)
+    second = play.drop("good", 2, "promoted", text=policy())
+    play.wait_for(lambda: play.has_ended(second), 2 * 3600)
+    play.world.hears_failures, play.world.unreachable = True, frozenset()
+
+
+def finishing_slowly(play: Play) -> None:
+    """A newer release comes while an older one is in its last steps."""
+    first = play.drop("good", 2, "promoted")
+    play.wait_for(lambda: "FinishReleaseFunction" in play.world.visits or play.has_ended(first))
+    play.drop("good", 3, "promoted")
+
+
 def send(world: World, operation: str, params: dict[str, Any]) -> None:
     """Answer a task as the command line does; one that waits no more is left alone."""
     from botocore.exceptions import ClientError
@@ -255,5 +275,7 @@ STORIES: dict[str, Story] = {
         Story("first_fails", nothing, first_fails),
         Story("unheard", one_release, unheard),
         Story("rejected_rehearsal", one_release, rejected_rehearsal),
+        Story("late_recovery", nothing, late_recovery),
+        Story("finishing_slowly", one_release, finishing_slowly),
     )
 }

@@ -94,9 +94,9 @@ class Tables:
         self._items[key] = item
 
     def _require(self, params: Json, item: Item | None) -> None:
-        if text := params.get("ConditionExpression"):
-            if not _holds(text, item or {}, params):
-                raise AwsError("ConditionalCheckFailedException", "The conditional request failed")
+        text = params.get("ConditionExpression")
+        if text and not _holds(text, item or {}, params):
+            raise AwsError("ConditionalCheckFailedException", "The conditional request failed")
 
     def _transact(self, params: Json) -> Json:
         names = {"Put": self._put, "Update": self._update, "Delete": self._delete}

@@ -13,7 +13,10 @@ class Alone:
     """A host whose tasks answer from a list."""
 
     def __init__(self, answers: list[Json | TaskError]) -> None:
-        self.answers, self.line, self.ends, self.waited = answers, list[tuple[float, Callable[[], None]]](), list[str](), list[float]()  # fmt: skip
+        self.answers = answers
+        self.line: list[tuple[float, Callable[[], None]]] = []
+        self.ends: list[str] = []
+        self.waited: list[float] = []
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         self.waited.append(seconds)
@@ -78,7 +81,8 @@ def test_an_error_that_nobody_names_ends_the_execution() -> None:
 
 
 def test_choices_see_the_output_and_the_variables() -> None:
-    choice = {"Type": "Choice", "Choices": [{"Condition": "{% $states.input.n = 2 and $kept = 1 %}", "Next": "Done"}], "Default": "Bad"}  # fmt: skip
+    right = {"Condition": "{% $states.input.n = 2 and $kept = 1 %}", "Next": "Done"}
+    choice = {"Type": "Choice", "Choices": [right], "Default": "Bad"}
     fail = {"Type": "Fail", "Error": "E", "Cause": "C"}
     first = task(Next="Pick", Assign={"kept": "{% $states.input.id %}"})
     ended = Alone([{"n": 2}]).play(machine(One=first, Pick=choice, Done=DONE, Bad=fail), {"id": 1})

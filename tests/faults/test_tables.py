@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faults.matrix import prepared
-from tests.faults.stories import STORIES, Play
 from tests.faults.storage import AwsError, Json
+from tests.faults.stories import STORIES
 from tests.faults.tables import Tables
 from tests.faults.world import TABLE, resources
 
@@ -61,7 +61,8 @@ def test_a_whole_story_gets_the_same_answers_from_moto(name: str) -> None:
         told.world.watchers.append(recorder(calls))
         story.happens(told)
         told.end()
-    moto, ours = MotoTables(resources()["ReleaseTable"]["Properties"]), Tables(TABLE, resources()["ReleaseTable"]["Properties"])  # fmt: skip
+    properties = resources()["ReleaseTable"]["Properties"]
+    moto, ours = MotoTables(properties), Tables(TABLE, properties)
     for item in kept.values():
         moto.call("PutItem", {"TableName": TABLE, "Item": item})
         ours.call("PutItem", {"TableName": TABLE, "Item": item})

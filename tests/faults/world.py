@@ -6,13 +6,14 @@ put in. A function is called as Lambda would call it, in this process, on a virt
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib
 import json
 import logging
 import os
 import random
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,6 @@ from botocore.validate import validate_parameters
 
 from localcloud.cloudwatch import alarm_calls, alarms, publish, queries
 from modeldrop import clock, observability
-from modeldrop.aws import parts
 from modeldrop.release.upload import Upload, release_id, table_endpoint
 from modeldrop.settings import settings
 from scripts import translated
@@ -126,6 +126,8 @@ class World:
         self.meets: Callable[[Call, Invocation, Callable[[], Json]], Json] | None = None
         # functions that Lambda does not run: their account's concurrency is used up
         self.unreachable: frozenset[str] = frozenset()
+        # functions whose every invocation dies at its first call
+        self.dying: frozenset[str] = frozenset()
         self.requests_a_tick = REQUESTS_A_TICK
         self.hears_failures = True
         self.hears_uploads = True
@@ -278,6 +280,8 @@ class World:
         running = self.invocations[-1] if self.invocations else None
         if running is None:
             return self._answer(service, operation, params)
+        if running.function in self.dying:
+            running.dead = "Runtime.ExitError"
         if running.dead:
             raise KilledError
         call = Call(running.function, running.visit, running.calls, service, operation, running.release)
@@ -420,7 +424,7 @@ class World:
             bucket, _, key = url.removeprefix("s3://").partition("/")
             versions = self.buckets._objects.get((bucket, key))
             if versions:
-                self.models[config] = KINDS.get(hashlib.sha256(versions[-1].body).hexdigest(), "good")
+                self.models[config] = MODELS.get(hashlib.sha256(versions[-1].body).hexdigest(), "good")
         return self.models.get(config, "good")
 
     def _behaviour(self, config: str) -> tuple[float, int]:
@@ -436,7 +440,7 @@ class World:
 
 
 # sha256 of an archive -> what kind of model it is
-KINDS: dict[str, str] = {}
+MODELS: dict[str, str] = {}
 
 
 def as_client_error(error: Exception, operation: str) -> ClientError | None:
@@ -506,8 +510,9 @@ def environment() -> dict[str, str]:
     }
     for variables in (template["Globals"]["Function"]["Environment"]["Variables"], *own):
         for name, value in variables.items():
-            default = template["Parameters"].get(value.get("Ref", ""), {}).get("Default", "") if isinstance(value, dict) else value  # fmt: skip
-            found[name] = known.get(name, str(default))
+            if isinstance(value, dict):
+                value = template["Parameters"].get(value.get("Ref", ""), {}).get("Default", "")
+            found[name] = known.get(name, str(value))
     return found
 
 
@@ -528,13 +533,25 @@ def with_times(value: Any, shape: Any) -> Any:
 PLAIN = frozenset({"dynamodb", "s3", "cloudwatch", "stepfunctions"})
 
 
+@cache
+def imported() -> None:
+    """Import every handler, so that all of them are put on the clock."""
+    for name, one in resources().items():
+        if one["Type"] == "AWS::Serverless::Function":
+            handler_of(name)
+
+
 @contextmanager
-def world(seed: int = 0) -> Iterator[World]:
-    """Make an account, and let every client of this process reach it, until the end of the block."""
+def world(seed: int = 0, *, checks_requests: bool = True) -> Iterator[World]:
+    """Make an account, and let every client of this process reach it, until the end of the block.
+
+    checks_requests: hold each request against its service's model, as botocore does before it sends.
+    """
     variables = {**environment(), "POWERTOOLS_TRACE_DISABLED": "1", "POWERTOOLS_METRICS_DISABLED": "1"}
     variables |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     variables |= {"POWERTOOLS_LOG_LEVEL": "CRITICAL", "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_DEV": "false"}
     with ExitStack() as stack:
+        imported()
         stack.enter_context(mock.patch.dict(os.environ, variables))
         settings.cache_clear()
         stack.callback(settings.cache_clear)
@@ -546,7 +563,7 @@ def world(seed: int = 0) -> Iterator[World]:
         def make_api_call(self: Any, operation: str, params: Json) -> Any:
             model = self.meta.service_model.operation_model(operation)
             # S3's own customisations (CopySource as a dictionary) come after this point
-            if model.input_shape is not None and model.service_model.service_name != "s3":
+            if checks_requests and model.input_shape is not None and model.service_model.service_name != "s3":
                 validate_parameters(params, model.input_shape)
             service = self.meta.service_model.service_name
             answer = made._make_call(NAMES.get(service, service), operation, params)
@@ -554,7 +571,9 @@ def world(seed: int = 0) -> Iterator[World]:
 
         stack.enter_context(mock.patch.object(BaseClient, "_make_api_call", make_api_call))
         virtual = VirtualTime(made.timeline)
-        stack.enter_context(mock.patch.object(parts, "time", virtual))
+        for module in [one for name, one in sys.modules.items() if name.startswith("modeldrop.") and one]:
+            if getattr(module, "time", None) is time:
+                stack.enter_context(mock.patch.object(module, "time", virtual))
         stack.enter_context(mock.patch.object(clock, "datetime", virtual_datetime(made.timeline)))
         try:
             yield made

@@ -36,7 +36,7 @@ class One(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything. last: the fence of the last act on the endpoint, and whose it was; deaths: how many may still come."""
+    """Everything. last: fence of the last act on the endpoint, and whose it was; deaths: how many may still come."""
 
     lease: Lease
     releases: tuple[One, ...]

@@ -69,7 +69,10 @@ def steps(state: State, approval: bool) -> Iterator[Step]:
                 yield f"{name(number)} dies", put(state, number, one._replace(runs=False), deaths=state.deaths - 1)
         elif one.at != "ended":
             # its failed execution's event, or the reconciler, starts the recovery
-            yield f"{name(number)} is recovered", put(state, number, one._replace(runs=True, at="recovering", seen=None))
+            yield (
+                f"{name(number)} is recovered",
+                put(state, number, one._replace(runs=True, at="recovering", seen=None)),
+            )
 
 
 def put(state: State, number: int, one: One, **more: object) -> State:
@@ -220,12 +223,8 @@ def check(before: State, label: str, after: State) -> None:
     assert len(holding) <= 1, f"{label}: {holding} hold the lease"
 
 
-@pytest.mark.parametrize(
-    ("count", "approval", "deaths"), [(2, False, 2), (2, True, 1), (3, False, 1), (3, True, 0)]
-)
-def test_no_order_of_steps_breaks_the_lease_and_every_release_can_end(
-    count: int, approval: bool, deaths: int
-) -> None:
+@pytest.mark.parametrize(("count", "approval", "deaths"), [(2, False, 2), (2, True, 1), (3, False, 1), (3, True, 0)])
+def test_no_order_of_steps_breaks_the_lease_and_every_release_can_end(count: int, approval: bool, deaths: int) -> None:
     graph = explore(count, approval=approval, deaths=deaths)
     ended = {state for state in graph if all(one.at == "ended" for one in state.releases)}
     assert ended

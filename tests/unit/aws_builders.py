@@ -62,11 +62,17 @@ def a_client(service: str) -> Any:
 def make_table() -> Any:
     """Make the table as the template describes it; its client."""
     client = a_client("dynamodb")
+    client.create_table(TableName=NAME, **table_request())
     shipped = raw()["Resources"]["ReleaseTable"]["Properties"]
-    wanted = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
-    client.create_table(TableName=NAME, **{key: shipped[key] for key in wanted})
     client.update_time_to_live(TableName=NAME, TimeToLiveSpecification=shipped["TimeToLiveSpecification"])
     return client
+
+
+def table_request() -> dict[str, Any]:
+    """Give what CreateTable takes of the shipped template."""
+    shipped = raw()["Resources"]["ReleaseTable"]["Properties"]
+    wanted = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+    return {key: shipped[key] for key in wanted}
 
 
 def a_release(second: int = 1, endpoint: str = "sentiment", **overrides: Any) -> ReleaseRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from modeldrop.artifact.signature import MAX_BUNDLE_BYTES, SignedModel, refusal, verify_bundle
@@ -12,7 +13,7 @@ from modeldrop.policy.model import SignaturePolicy
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.replay import replayed
 from modeldrop.release.restore import is_roll_back
-from modeldrop.release.upload import signature_key
+from modeldrop.release.upload import POLICY_NAME, signature_key
 
 ALL = 1_000_000
 
@@ -21,15 +22,28 @@ def signed_model(record: ReleaseRecord, policy: SignaturePolicy, table: ReleaseT
     """Return what the policy's key vouches for, None where no signature is asked for; ArtifactRejectedError else."""
     if not policy.required:
         return None
-    key = signature_key(record.key)
-    if not record.signature_version_id:
-        raise refusal("SIGNATURE_MISSING", "it was not there when the artifact arrived; upload it first", key)
-    bundle = objects.read_bounded(record.bucket, key, MAX_BUNDLE_BYTES, record.signature_version_id)
-    signed = verify_bundle(bundle, public_key(policy.key))
+    signed = _verified(record, policy.key)
     older = replay(record, signed, table) if policy.older == "refuse" else ""
     if older and not is_roll_back(record):
         raise refusal("SIGNATURE_REPLAYED", older, record.key)
     return replace(signed, older=older)
+
+
+def signs_policy(record: ReleaseRecord, key: str, text: bytes) -> bool:
+    """Say whether the artifact's bundle covers this rollout.yaml, as a file at the archive's root.
+
+    That the archive holds that very file is checked with all its others. ArtifactRejectedError for a bad bundle.
+    """
+    return _verified(record, key).files.get(POLICY_NAME) == hashlib.sha256(text).hexdigest()
+
+
+def _verified(record: ReleaseRecord, key: str) -> SignedModel:
+    """Read the pinned bundle and hold it against the key."""
+    place = signature_key(record.key)
+    if not record.signature_version_id:
+        raise refusal("SIGNATURE_MISSING", "it was not there when the artifact arrived; upload it first", place)
+    bundle = objects.read_bounded(record.bucket, place, MAX_BUNDLE_BYTES, record.signature_version_id)
+    return verify_bundle(bundle, public_key(key))
 
 
 def replay(record: ReleaseRecord, signed: SignedModel, table: ReleaseTable) -> str:

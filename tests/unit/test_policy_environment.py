@@ -18,8 +18,8 @@ HOSTILE_VALUES = (
 
 
 def with_variable(name: str, value: str = "1") -> str:
-    quoted = value.encode("unicode_escape").decode().replace('"', '\\"')
-    return f'endpoint: {{environment: {{"{name}": "{quoted}"}}}}'
+    key, text = (one.encode("unicode_escape").decode().replace('"', '\\"') for one in (name, value))
+    return f'endpoint: {{environment: {{"{key}": "{text}"}}}}'
 
 
 @pytest.mark.parametrize(

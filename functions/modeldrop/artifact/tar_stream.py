@@ -263,8 +263,11 @@ class TarReader:
         """Read over what is left of a member and its padding."""
         left = content.left + _padded(content.size) - content.size
         while left:
-            tapped = content.left and content.tap
-            piece = content.read_some(left) if tapped else self._source.view_some(left)
+            piece: bytes | memoryview
+            if content.left:
+                piece = content.read_some(left) if content.tap else content.view_some(left)
+            else:
+                piece = self._source.view_some(left)
             if not piece:
                 what = f"the archive ends {left:,} bytes before the end of a member"
                 raise self._findings.fatal("TAR_TRUNCATED", what, content.path)

@@ -34,8 +34,8 @@ def package(
     """Pack a SavedModel directory, or the parent of one numbered version; the archive's sha256.
 
     version: the number to serve it under; by default the directory's own, else 1. golden: a golden.jsonl to put into
-    the archive (one in the model's assets.extra is taken along anyway). policy: a rollout.yaml to put at its root, where
-    TensorFlow Serving ignores it and the archive's signature covers it.
+    the archive (one in the model's assets.extra is taken along anyway). policy: a rollout.yaml to put at its root,
+    where TensorFlow Serving ignores it and the archive's signature covers it.
     """
     directory, own_version = find_version(saved_model)
     number = version if version is not None else own_version

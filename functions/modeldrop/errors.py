@@ -8,9 +8,9 @@ Step Functions matches the exact class name, so a new class must also be named i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-
 
 # of a rejection: the release record (400 KB) keeps them twice, and a message shows them
 MAX_PROBLEMS = 20
@@ -44,7 +44,11 @@ def _bounded(problem: Problem) -> Problem:
 
 
 def _cut(text: str, at_most: int) -> str:
-    return text if len(text) <= at_most else f"{text[: at_most - 3]}..."
+    """Cut to so many characters, fewer where JSON would write most of them as six or twelve."""
+    kept = text if len(text) <= at_most else text[: at_most - 3]
+    while len(json.dumps(kept)) > 2 * at_most:
+        kept = kept[: len(kept) // 2]
+    return text if kept == text else f"{kept}..."
 
 
 class ModeldropError(Exception):

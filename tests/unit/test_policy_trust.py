@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modeldrop.errors import PolicyRejectedError
 from modeldrop.policy.model import Policy
+from modeldrop.policy.page import as_markdown
 from modeldrop.policy.parse import parse_policy
 from modeldrop.policy.schema import schema
 from modeldrop.policy.trust import FIELDS
@@ -36,7 +38,9 @@ def fields(section: dict[str, Any], path: str = "") -> Iterator[str]:
 
 def test_every_field_of_the_schema_is_decided() -> None:
     known = list(fields(schema()))
-    assert [path for path in known if path not in FIELDS] == [], "decide in policy/trust.py whether it needs a signature"
+    assert [path for path in known if path not in FIELDS] == [], (
+        "decide in policy/trust.py whether it needs a signature"
+    )
     assert [path for path in FIELDS if path not in known] == []
 
 
@@ -71,7 +75,10 @@ def test_the_application_s_text_needs_a_signature_beside_code() -> None:
     text = "artifact: {code: allow}\nendpoint: {environment: {APP_URL: x}}"
     with pytest.raises(PolicyRejectedError) as refused:
         under_the_key(text)
-    assert [one.where for one in refused.value.problems] == ["artifact.code, line 1", "endpoint.environment.APP_URL, line 2"]
+    assert [one.where for one in refused.value.problems] == [
+        "artifact.code, line 1",
+        "endpoint.environment.APP_URL, line 2",
+    ]
     assert under_the_key(text, signed=True).endpoint.environment == {"APP_URL": "x"}
 
 
@@ -112,3 +119,8 @@ def test_a_policy_s_own_signature_limits_nothing_for_its_author_can_remove_it() 
     text = f"signature: {{required: true, key: '{KEY}'}}\nartifact: {{code: allow}}"
     found = parse_policy(text.encode(), default_instance_type="ml.g5.xlarge", default_instance_count=2)
     assert found.artifact.code == "allow"
+
+
+def test_the_page_is_current() -> None:
+    published = (Path(__file__).parents[2] / "docs" / "policy-limits.md").read_text()
+    assert published == as_markdown(), "run: python -m modeldrop.policy.page > docs/policy-limits.md"

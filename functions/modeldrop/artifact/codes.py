@@ -123,8 +123,8 @@ RULES: dict[str, Rule] = {
     ),
     "CODE_PICKED_UP": Rule(
         "refused",
-        "Python, gunicorn, the shell or the loader runs a file of this name by itself where it finds it, and the policy "
-        "does not allow code.",
+        "Python, gunicorn, the shell or the loader runs a file of this name by itself where it finds it, and the "
+        "policy does not allow code.",
         "Remove or rename it, or set artifact: {code: allow} in rollout.yaml.",
     ),
     "CODE_LOADABLE": Rule(
@@ -146,7 +146,11 @@ RULES: dict[str, Rule] = {
     "MODEL_NO_SIGNATURE": Rule(
         "refused", "The model has no serving signature: nothing could call it.", "Export it with signatures={...}."
     ),
-    "MODEL_SIGNATURE": Rule("refused", "A serving signature names a tensor that the graph does not have, or its names are too long.", _EXPORT),
+    "MODEL_SIGNATURE": Rule(
+        "refused",
+        "A serving signature names a tensor that the graph does not have, or its names are too long.",
+        _EXPORT,
+    ),
     "MODEL_NO_DEFAULT_SIGNATURE": Rule(
         "warned", "No signature is called serving_default: each request must name one.", "Name one serving_default."
     ),

@@ -27,7 +27,9 @@ class Findings:
         self._seen[code] += 1
         if self._seen[code] <= MAX_FINDINGS_PER_CODE:
             rule = RULES[code]
-            self._checks.append(Check(code, rule.result, shown(what, MAX_WHAT), shown(where) if where else "", rule.fix))
+            self._checks.append(
+                Check(code, rule.result, shown(what, MAX_WHAT), shown(where) if where else "", rule.fix)
+            )
 
     def fatal(self, code: str, what: str, where: str = "") -> FatalFindingError:
         """Note it and give back what to raise."""

@@ -53,7 +53,7 @@ def golden_jsonl(requests: Sequence[GoldenRequest]) -> bytes:
 
 
 def parse_golden(text: bytes, at_most: int = MAX_GOLDEN_BYTES) -> tuple[GoldenRequest, ...]:
-    """Read golden.jsonl of `at_most` bytes; ArtifactRejectedError names the first wrong lines. Blank lines are skipped."""
+    """Read golden.jsonl of `at_most` bytes, without blank lines; ArtifactRejectedError names the first wrong lines."""
     if len(text) > at_most:
         raise ArtifactRejectedError([_problem(f"{len(text)} bytes, at most {at_most} are read", "the file")])
     requests: list[GoldenRequest] = []

@@ -18,7 +18,15 @@ from modeldrop.artifact.fit import Need, check_fit
 from modeldrop.artifact.golden import MAX_GOLDEN_BYTES, GoldenRequest, parse_golden
 from modeldrop.artifact.gzip_stream import GzipReader
 from modeldrop.artifact.language import Breaking, Live, check_language
-from modeldrop.artifact.layout import MODEL_FILE, PROGRAM_STARTS, Layout, check_code, check_programs, find_model, is_version
+from modeldrop.artifact.layout import (
+    MODEL_FILE,
+    PROGRAM_STARTS,
+    Layout,
+    check_code,
+    check_programs,
+    find_model,
+    is_version,
+)
 from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.saved_model import SavedModel, read_saved_model
 from modeldrop.artifact.tar_stream import Member, TarReader

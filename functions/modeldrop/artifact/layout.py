@@ -22,7 +22,7 @@ _SITE_HOOK = re.compile(r"(.*/)?(site|user)customize(/.*|(\.[^/]*)?\.(py|pyc|so)
 # .pth is a site hook only where Python looks for packages; elsewhere it may be PyTorch's weights
 _PATH_FILE = re.compile(r"(.*/)?(site|dist)-packages/[^/]*\.pth", re.ASCII)
 _LOADABLE = re.compile(r".*(\.(py|pyc|pyd|pth|egg|whl|sh|bash|so|dll|dylib|exe)|\.so(\.[0-9]+)+)", re.ASCII | re.DOTALL)
-# at most tar_stream.START_BYTES each: ELF, a script's first line, and the native formats of other systems are told by their bytes, whatever their name
+# ELF, a script's first line and other systems' formats, whatever the name; at most tar_stream.START_BYTES each
 PROGRAM_STARTS = (b"\x7fELF", b"#!", b"MZ\x90\0", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _OTHER_FORMATS = (".keras", ".h5", ".hdf5", ".tflite", ".onnx", ".pt", ".pth", ".pkl", ".ckpt.index")
 

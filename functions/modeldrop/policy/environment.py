@@ -1,9 +1,9 @@
 """Which variables a policy may give the model's container, and what each may hold.
 
-Source: aws/deep-learning-containers, scripts/docker/tensorflow/inference (TensorFlow Serving 2.20): dockerd_entrypoint.sh,
-sagemaker/serve.py, tfs_utils.py and python_service.py. They put values unquoted into nginx.conf, into batching-config.cfg
-and into command lines, so a value is a number or a word of a list, or has a pattern without blanks and metacharacters.
-Loaders, shells and interpreters that run there take code from many variables, so what is not listed is refused.
+Source: aws/deep-learning-containers at e0ecede, scripts/docker/tensorflow/inference (TensorFlow Serving 2.20):
+dockerd_entrypoint.sh, sagemaker/serve.py, tfs_utils.py and python_service.py. They put values unquoted into nginx.conf,
+batching-config.cfg and command lines, so a value is a number or a word of a list, or has a pattern without blanks and
+metacharacters. Loaders, shells and interpreters there take code from many variables: what is not listed is refused.
 """
 
 from __future__ import annotations
@@ -117,7 +117,10 @@ _DANGERS = (
     (r"LD_|GLIBC_|GCONV_|LOCPATH$|MALLOC_", "the loader takes libraries and options from such a variable"),
     (r"PYTHON|GUNICORN_|PIP_|UV_|VIRTUAL_ENV$", "Python and its tools take code or options from such a variable"),
     (r"BASH|ENV$|SHELL|PATH$|IFS$|PS4$|HOME$", "the container's shell takes code or programs from such a variable"),
-    (r"SAGEMAKER_(PROGRAM|SUBMIT_|REQUIREMENTS|MULTI_MODEL|BIND_|BATCH)", "it names code, or takes another way of serving"),
+    (
+        r"SAGEMAKER_(PROGRAM|SUBMIT_|REQUIREMENTS|MULTI_MODEL|BIND_|BATCH)",
+        "it names code, or takes another way of serving",
+    ),
     (r"(TF_)?XLA_|KMP_|CUDA_|NCCL_", "it holds options and paths, not a number"),
     (r"AWS_|BOTO|https?_proxy$|HTTPS?_PROXY$|NO_PROXY$", "it says where the container's calls go, and as whom"),
 )
@@ -134,8 +137,8 @@ def environment_schema() -> dict[str, Any]:
     return {
         "type": "object",
         "title": "Container environment",
-        "description": "Variables of the model container: those of TensorFlow Serving's container that are listed here, "
-        f"and names that begin with {APPLICATION_PREFIX} where artifact.code is allow. At most "
+        "description": "Variables of the model container: those of TensorFlow Serving's container that are listed "
+        f"here, and names that begin with {APPLICATION_PREFIX} where artifact.code is allow. At most "
         f"{MAX_ENVIRONMENT_ENTRIES} entries, {MAX_ENVIRONMENT_BYTES_EACH} bytes each, {MAX_ENVIRONMENT_BYTES} in all.",
         "default": {},
         "examples": [{"SAGEMAKER_TFS_ENABLE_BATCHING": "true"}],

@@ -82,9 +82,13 @@ def _application(policy: Policy) -> Iterator[Problem]:
     """The application's own variables are for its code: without code nobody reads them."""
     names = [name for name in policy.endpoint.environment if name.startswith(APPLICATION_PREFIX)]
     if names and policy.artifact.code != "allow":
-        what = f"endpoint.environment has {len(names)} names that begin with {APPLICATION_PREFIX}, and artifact.code is "
+        what = (
+            f"endpoint.environment has {len(names)} names that begin with {APPLICATION_PREFIX}, and artifact.code is "
+        )
         fix = "Remove them, or set artifact: {code: allow} for a model that brings a handler in code/."
-        yield Problem("POLICY_ENVIRONMENT", f"{what}{policy.artifact.code}", f"endpoint.environment.{names[0]:.60}", fix)
+        yield Problem(
+            "POLICY_ENVIRONMENT", f"{what}{policy.artifact.code}", f"endpoint.environment.{names[0]:.60}", fix
+        )
 
 
 def _instance_type(endpoint: EndpointPolicy) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""rollout.yaml in, Policy out, or every problem at once."""
+"""rollout.yaml in, Policy out, or its problems at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from modeldrop.policy.schema import JsonSchema, defaults, schema
 from modeldrop.policy.strict_yaml import Document, NotYamlError, Path, read_yaml, shown, shown_path
 from modeldrop.policy.trust import refusals
 from modeldrop.policy.units import milliseconds, parse_quantity, seconds, share, size_bytes
-
 
 # in one refusal: a person mends a few, and asks again
 MAX_PROBLEMS = 10
@@ -98,7 +97,9 @@ def _against_the_stack(
     problems = []
     for one in found:
         nobody = "" if one.limit.signed_too else f" nobody signed this rollout.yaml, {one.limit.why}, and"
-        what = f"{shown_path(one.path)} is {shown(one.value)}, and{nobody} this stack serves only what {key:.300} signed"
+        what = (
+            f"{shown_path(one.path)} is {shown(one.value)}, and{nobody} this stack serves only what {key:.300} signed"
+        )
         problems.append(Problem("POLICY_SIGNATURE", what, _where(one.path, document), one.limit.fix))
     return problems
 
@@ -139,7 +140,9 @@ def _is_not_built(error: Any) -> bool:
 def _unknown_names(section: Mapping[str, Any], field: JsonSchema) -> list[str]:
     patterns = field.get("patternProperties", {})
     return [
-        name for name in section if name not in field["properties"] and not any(re.search(one, name) for one in patterns)
+        name
+        for name in section
+        if name not in field["properties"] and not any(re.search(one, name) for one in patterns)
     ]
 
 
@@ -198,15 +201,15 @@ def _validator() -> Any:
             yield ValidationError("does not match")
 
     def whole_text(_: Any, rule: Mapping[str, Any], value: Any, __: Any) -> Iterator[ValidationError]:
-        if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
-            if not rule["minimum"] <= int(value) <= rule["maximum"]:
-                yield ValidationError("out of range")
+        number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else None
+        if number is not None and not rule["minimum"] <= number <= rule["maximum"]:
+            yield ValidationError("out of range")
 
     def unique(_: Any, wanted: bool, value: Any, __: Any) -> Iterator[ValidationError]:
         # jsonschema compares every pair, of any length; a list that is too long is told by maxItems
-        if wanted and isinstance(value, list) and len(value) <= MAX_PROBLEMS:
-            if any(one in value[:number] for number, one in enumerate(value)):
-                yield ValidationError("not unique")
+        short = value if wanted and isinstance(value, list) and len(value) <= MAX_PROBLEMS else []
+        if any(one in short[:number] for number, one in enumerate(short)):
+            yield ValidationError("not unique")
 
     def whole(checker: Any, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)  # JSON Schema would take 2.0 as an integer

@@ -1,8 +1,8 @@
 """The JSON Schema of rollout.yaml: the one place that holds its fields, words, limits and defaults.
 
 Editors use it as it is. Keywords of our own, which other validators ignore, carry what JSON Schema cannot say:
-`x-quantity` (kind of quantity and its range), `x-whole` (range of a whole number that is text), `x-allowed` (the allowed
-values in words, for messages) and `x-not-built` (words that are planned: refused, with that reason).
+`x-quantity` (kind of quantity and its range), `x-whole` (range of a whole number that is text), `x-allowed` (the
+allowed values in words, for messages) and `x-not-built` (words that are planned: refused, with that reason).
 """
 
 from __future__ import annotations

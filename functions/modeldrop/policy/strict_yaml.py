@@ -187,7 +187,7 @@ def shown_path(path: Path) -> str:
 
 
 def shown(value: Any, *, plain: bool = False) -> str:
-    """A value for a message: escaped, unless it is plain text, so that it is only data; and cut before it is escaped."""
+    """A value for a message: cut, and escaped unless it is plain text, so that it is only data."""
     if value is None:
         return "nothing"
     cut = value[:MAX_SHOWN] if isinstance(value, str) else value

@@ -24,7 +24,9 @@ class Limit:
 
     refuses: Callable[[Any, str], bool]
     why: str
-    fix: str = "Remove it, or sign this file with the model: modeldrop package DIR --policy rollout.yaml --sign KEY.pem."
+    fix: str = (
+        "Remove it, or sign this file with the model: modeldrop package DIR --policy rollout.yaml --sign KEY.pem."
+    )
     signed_too: bool = False
 
 
@@ -77,7 +79,9 @@ FIELDS: Mapping[str, Limit | None] = {
     "artifact.code": Limit(_is("allow"), "it lets the archive's Python run"),
     "artifact.breaking": Limit(_is("allow"), "it switches off a check of the artifact"),
     "artifact.max_size": FREE,
-    "gates.rehearsal": Limit(_is("serverless", "off"), "only a rehearsal on an instance runs isolated from the network"),
+    "gates.rehearsal": Limit(
+        _is("serverless", "off"), "only a rehearsal on an instance runs isolated from the network"
+    ),
     "gates.approval": FREE,
     "signature.required": Limit(_is(False), "", _SIGN, signed_too=True),
     "signature.key": Limit(lambda value, key: value != key, "", _SIGN, signed_too=True),

@@ -18,7 +18,15 @@ from modeldrop.artifact.fit import Need, check_fit
 from modeldrop.artifact.golden import MAX_GOLDEN_BYTES, GoldenRequest, parse_golden
 from modeldrop.artifact.gzip_stream import GzipReader
 from modeldrop.artifact.language import Breaking, Live, check_language
-from modeldrop.artifact.layout import MODEL_FILE, Layout, check_code, find_model, is_version
+from modeldrop.artifact.layout import (
+    MODEL_FILE,
+    PROGRAM_STARTS,
+    Layout,
+    check_code,
+    check_programs,
+    find_model,
+    is_version,
+)
 from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.saved_model import SavedModel, read_saved_model
 from modeldrop.artifact.tar_stream import Member, TarReader
@@ -47,6 +55,12 @@ class _Contents:
     model_path: str = ""
     model: SavedModel | None = None
     summed: dict[str, int] = field(default_factory=dict)
+    members: list[Member] = field(default_factory=list)
+
+    @property
+    def programs(self) -> set[str]:
+        """Files that start as programs and libraries do, once the archive was read."""
+        return {member.path for member in self.members if member.start.startswith(PROGRAM_STARTS)}
 
     def take(self, member: Member, findings: Findings) -> None:
         """Note a member, and read it if its content matters."""
@@ -58,6 +72,7 @@ class _Contents:
             self.directories.add(member.path)
             return
         self.files[member.path] = member.size
+        self.members.append(member)
         if not self.model_path and re.fullmatch(rf"(.*/)?[0-9]+/{re.escape(MODEL_FILE)}", member.path):
             self.model_path = member.path
             self.model = read_saved_model(member, findings)
@@ -218,6 +233,7 @@ def _check_tensors(
 def _check_contents(contents: _Contents, findings: Findings, allow_code: bool) -> _Answers:
     answers = _Answers()
     check_code(contents.files, contents.content(HANDLER_NAME, HANDLER_NAME), allowed=allow_code, findings=findings)
+    check_programs(contents.files, contents.programs, allowed=allow_code, findings=findings)
     answers.layout = find_model(contents.files, frozenset(contents.directories), findings)
     if answers.layout is None:
         return answers

@@ -229,7 +229,7 @@ def rejected_rehearsal(play: Play) -> None:
 
 
 def late_recovery(play: Play) -> None:
-    """A first release is in service and dies before its outcome; nobody notices for 50 minutes, and a newer one comes."""
+    """A first release serves and dies before its outcome; nobody notices for an hour, and a newer one comes."""
     first = play.drop("good", 1, "created", "failed", text=policy())
     play.world.dying, play.world.unreachable = frozenset({"FinishReleaseFunction"}), frozenset({"ReconcileFunction"})
     play.world.hears_failures = False

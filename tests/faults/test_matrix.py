@@ -1,4 +1,4 @@
-"""A sample of the matrix, and the matrix itself tested: each fault that was once in the product is found when put back."""
+"""A sample of the matrix, and the matrix itself tested: each fault that the product once had is found when put back."""
 
 from __future__ import annotations
 

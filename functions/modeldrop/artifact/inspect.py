@@ -116,17 +116,23 @@ class _Contents:
 
 
 class _Input:
-    """The given stream, which remembers that reading it failed: that is not the archive's fault, the caller retries."""
+    """A given stream, which remembers that reading it failed: that is not the archive's fault, the caller retries."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.failed = False
+    def __init__(self, open_stream: Callable[[], BinaryIO], failures: list[Exception]) -> None:
+        self._failures = failures
+        self._stream = self._noted(open_stream)
 
     def read(self, at_most: int = -1) -> bytes:
+        return self._noted(lambda: self._stream.read(at_most))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _noted[T](self, act: Callable[[], T]) -> T:
         try:
-            return self._stream.read(at_most)
-        except Exception:
-            self.failed = True
+            return act()
+        except Exception as error:
+            self._failures.append(error)
             raise
 
 
@@ -161,7 +167,8 @@ def inspect_artifact(
     A hostile or broken artifact is a report with refusals, never an exception.
     """
     findings, contents, answers = Findings(), _Contents(), _Answers()
-    given = _Input(stream)
+    failures: list[Exception] = []
+    given = _Input(lambda: stream, failures)
     source = GzipReader(given, findings, max_size_bytes, progress)  # type: ignore[arg-type]  # it only reads
     archive = TarReader(source, findings)
     with closing(source):
@@ -174,7 +181,8 @@ def inspect_artifact(
                 findings.add("TAR_OK", f"{archive.entries} entries")
                 answers = _check_contents(contents, findings, allow_code)
                 if not findings.has(""):
-                    _check_tensors(contents, again, max_size_bytes, source.sha256, findings)
+                    reopened = (lambda: _Input(again, failures)) if again is not None else None
+                    _check_tensors(contents, reopened, max_size_bytes, source.sha256, findings)
                 if contents.model is not None and live is not None:
                     check_language(live, contents.model.signatures, findings, breaking)
                 if contents.model is not None and instance_type:
@@ -183,7 +191,7 @@ def inspect_artifact(
         except FatalFindingError:
             pass  # the findings hold the reason
         except Exception as error:
-            if given.failed:
+            if failures:
                 raise
             # a defect of ours: what could not be checked is refused, never served, and never a crash of the release
             findings.add("INTERNAL_UNREADABLE", f"{type(error).__name__}: {shown(str(error))}")
@@ -206,7 +214,7 @@ def inspect_artifact(
 
 def _check_tensors(
     contents: _Contents,
-    again: Callable[[], BinaryIO] | None,
+    again: Callable[[], _Input] | None,
     max_size_bytes: int,
     sha256: str,
     findings: Findings,
@@ -215,8 +223,8 @@ def _check_tensors(
     late = {path for path in contents.files if SHARD.search(path)} - contents.summed.keys()
     if late and again is not None:
         second = Findings()
-        with again() as stream:
-            source = GzipReader(stream, second, max_size_bytes, None)
+        with closing(again()) as stream:
+            source = GzipReader(stream, second, max_size_bytes, None)  # type: ignore[arg-type]  # it only reads
             for member in TarReader(source, second).members():
                 if member.path in late:
                     contents.sum_shard(member, findings)

@@ -16,17 +16,26 @@ from pathlib import Path
 
 INDEX_MEMBER = "variables/variables.index"
 GOLDEN_MEMBER = "assets.extra/golden.jsonl"
+POLICY_MEMBER = "rollout.yaml"
 
 
 class PackageError(ValueError):
     """The directory is not something TensorFlow Serving could load; the message says what was looked for."""
 
 
-def package(saved_model: Path, archive: Path, *, version: int | None = None, golden: Path | None = None) -> str:
+def package(
+    saved_model: Path,
+    archive: Path,
+    *,
+    version: int | None = None,
+    golden: Path | None = None,
+    policy: Path | None = None,
+) -> str:
     """Pack a SavedModel directory, or the parent of one numbered version; the archive's sha256.
 
     version: the number to serve it under; by default the directory's own, else 1. golden: a golden.jsonl to put into
-    the archive (one in the model's assets.extra is taken along anyway).
+    the archive (one in the model's assets.extra is taken along anyway). policy: a rollout.yaml to put at its root,
+    where TensorFlow Serving ignores it and the archive's signature covers it.
     """
     directory, own_version = find_version(saved_model)
     number = version if version is not None else own_version
@@ -38,6 +47,8 @@ def package(saved_model: Path, archive: Path, *, version: int | None = None, gol
     if golden is not None:
         check_golden(golden)
         members[f"{number}/{GOLDEN_MEMBER}"] = golden
+    if policy is not None:
+        members[POLICY_MEMBER] = policy
     return write_archive(members, archive)
 
 

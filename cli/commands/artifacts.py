@@ -33,6 +33,10 @@ def package(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="PEM private key: model-signing writes OUTPUT.sig."),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="rollout.yaml to put in, so that --sign covers it too."),
+    ] = None,
     version: Annotated[int | None, typer.Option(min=0, help="Version number; the directory's own, else 1.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,12 +52,14 @@ def package(
 
     if golden and sample:
         raise CommandError("--golden and --sample both give the golden requests: choose one", status=USAGE)
+    if policy:
+        read_policy(policy)
     try:
         if sign:
             find_tool()  # its absence is told before the work, not after
         with tempfile.TemporaryDirectory() as scratch:
             source, answers = _run_model(saved_model, sample, Path(scratch))
-            sha256 = pack(source, output, version=version, golden=answers or golden)
+            sha256 = pack(source, output, version=version, golden=answers or golden, policy=policy)
         bundle = sign_archive(output, sign) if sign else None
     except (PackageError, AnswersError) as error:
         raise CommandError(str(error), status=ANSWER_IS_NO) from None

@@ -88,19 +88,19 @@ def status(
     table = found.releases()
     rows: list[dict[str, Any]] = []
     for name in [endpoint] if endpoint else sorted(table.endpoints()):
-        live, recent = table.live(name), table.recent(name, 1)
-        if endpoint and not recent and not live["live"]:
+        live, recent = table.live(name), table.recent(name, 1, summary=True)
+        if endpoint and not recent and not live.live:
             raise CommandError(f"no release of {name} is known to stack {stack}", fix=f"modeldrop drop FILE {name}")
         newest = recent[0] if recent else None
         rows.append(
             {
                 "endpoint": name,
                 "sagemaker_status": endpoint_status(found, name),
-                "live": live["live"],
-                "previous": live["previous"],
+                "live": live.live or None,
+                "previous": live.previous or None,
                 "newest": newest.release if newest else None,
                 "newest_state": (newest.outcome or newest.phase) if newest else None,
-                "newest_progress": progress(newest) if newest else None,
+                "newest_progress": progress(_with_progress(table, newest)) if newest else None,
             }
         )
     if as_json:
@@ -129,7 +129,7 @@ def history(
     from cli.account import find_stack
     from cli.looking import why
 
-    records = find_stack(stack).releases().recent(endpoint, limit)
+    records = find_stack(stack).releases().recent(endpoint, limit, summary=not as_json)
     if as_json:
         print_json([asdict(record) for record in records])
     elif not records:
@@ -242,8 +242,14 @@ def follow_and_exit(stack: Stack, endpoint: str, release: str, *, plain: bool, a
     raise typer.Exit(exit_status(record))
 
 
+def _with_progress(table: ReleaseTable, record: ReleaseRecord) -> ReleaseRecord:
+    """Read the whole record where it may say how far the reading of its artifact is."""
+    reads = record.phase == "validating" and record.outcome is None
+    return (table.get(record.endpoint, record.release) or record) if reads else record
+
+
 def _newest(table: ReleaseTable, endpoint: str) -> ReleaseRecord:
-    recent = table.recent(endpoint, 1)
+    recent = table.recent(endpoint, 1, summary=True, consistent=True)
     if not recent:
         raise CommandError(
             f"no release of {endpoint} is known", fix=f"modeldrop drop FILE {endpoint}", status=ANSWER_IS_NO

@@ -106,12 +106,12 @@ def rollback(
     found = find_stack(stack)
     table = found.releases()
     live = table.live(endpoint)
-    wanted = to or live["previous"]
+    wanted = to or live.previous
     if not wanted:
         fix = f"modeldrop history {endpoint}, then --to RELEASE"
         raise CommandError(f"{endpoint} has no previous good release", fix=fix, status=ANSWER_IS_NO)
     target = find_release(table, wanted)
-    why = cannot_be_restored(target, live["live"])
+    why = cannot_be_restored(target, live.live)
     if not why and target.endpoint.lower() != endpoint.lower():
         why = f"{target.release} is a release of {target.endpoint}, not of {endpoint}"
     if why:
@@ -145,10 +145,16 @@ def _end_wait(stack: Stack, token: str, cause: str) -> None:
 
 
 def _under_way(stack: Stack, endpoint: str) -> ReleaseRecord:
-    waiting = [one for one in stack.releases().recent(endpoint) if one.outcome is None]
+    """Find the release that changes the endpoint, or else the one that will: not one that waits behind it."""
+    table = stack.releases()
+    lease = table.lease(endpoint)
+    for release in filter(None, (lease.owner, lease.approving)):
+        record = table.get(endpoint, release)
+        if record is not None and record.outcome is None:
+            return record
+    waiting = [one for one in table.recent(endpoint, summary=True, consistent=True) if one.outcome is None]
     if not waiting:
         raise CommandError(f"no release of {endpoint} is under way", status=ANSWER_IS_NO)
-    # the one that changes the endpoint, not one that waits behind it
     return next((one for one in waiting if one.phase != "waiting"), waiting[0])
 
 

@@ -8,8 +8,15 @@ Step Functions matches the exact class name, so a new class must also be named i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+# of a rejection: the release record (400 KB) keeps them twice, and a message shows them
+MAX_PROBLEMS = 20
+MAX_PROBLEM_CHARACTERS = 600
+# of any error: it passes through the state machine, whose payload is 256 KB, and into the record
+MAX_TEXT_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True)
@@ -31,17 +38,35 @@ class Problem:
         return f"{self.code}: {self.what}{place}.{remedy}"
 
 
+def _bounded(problem: Problem) -> Problem:
+    what, where, fix = (_cut(text, MAX_PROBLEM_CHARACTERS) for text in (problem.what, problem.where, problem.fix))
+    return Problem(problem.code, what, where, fix)
+
+
+def _cut(text: str, at_most: int) -> str:
+    """Cut to so many characters, fewer where JSON would write most of them as six or twelve."""
+    kept = text if len(text) <= at_most else text[: at_most - 3]
+    while len(json.dumps(kept)) > 2 * at_most:
+        kept = kept[: len(kept) // 2]
+    return text if kept == text else f"{kept}..."
+
+
 class ModeldropError(Exception):
-    """Root of what modeldrop raises on purpose."""
+    """Root of what modeldrop raises on purpose. Its text is bounded, whatever it was made from."""
+
+    def __str__(self) -> str:
+        return _cut(super().__str__(), MAX_TEXT_CHARACTERS)
 
 
 class RejectedError(ModeldropError):
-    """The artifact, the policy or the key is refused; carries every problem found."""
+    """The artifact, the policy or the key is refused; carries the first problems, and how many more there are."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         if not problems:
             raise ValueError("a rejection needs at least one problem")
-        self.problems = tuple(problems)
+        more = len(problems) - MAX_PROBLEMS
+        rest = [Problem("MORE_PROBLEMS", f"and {more} more", fix="Mend these first.")] if more > 0 else []
+        self.problems = (*map(_bounded, problems[:MAX_PROBLEMS]), *rest)
         super().__init__(" ".join(str(problem) for problem in self.problems))
 
 

@@ -19,9 +19,6 @@ logger = Logger(service="modeldrop")
 tracer = Tracer(service="modeldrop")
 metrics = Metrics(namespace="modeldrop/functions", service="modeldrop")
 
-# a hostile archive may have thousands; the report in S3 has them all
-MAX_PROBLEMS_KEPT = 50
-
 Step = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -44,7 +41,7 @@ def entry(step: Step) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
             metrics.add_metric(name="Rejected", unit=MetricUnit.Count, value=1)
             logger.warning("refused", extra={"problems": [str(problem) for problem in error.problems]})
             if len(ids) == 2:
-                problems = [asdict(problem) for problem in error.problems[:MAX_PROBLEMS_KEPT]]
+                problems = [asdict(problem) for problem in error.problems]
                 ReleaseTable(settings().release_table).update(**ids, problems=problems)
             raise
         except ModeldropError as error:

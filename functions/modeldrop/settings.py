@@ -25,6 +25,7 @@ class Settings:
     default_instance_type: str
     default_instance_count: int
     metric_namespace: str
+    record_retention_days: int
 
 
 @cache
@@ -46,4 +47,5 @@ def settings() -> Settings:
         default_instance_type=env["DEFAULT_INSTANCE_TYPE"],
         default_instance_count=int(env["DEFAULT_INSTANCE_COUNT"]),
         metric_namespace=env["METRIC_NAMESPACE"],
+        record_retention_days=int(env["RECORD_RETENTION_DAYS"]),
     )

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from modeldrop.aws.releases import OPEN_INDEX
 from modeldrop.policy.schema import SIGNATURE_KEY
+from modeldrop.release.recovery import OpenRelease
 from modeldrop.settings import Settings
 from scripts import make_image_table
 from scripts.translated import ROOT, definition, raw
@@ -109,9 +111,20 @@ def test_a_changed_parameter_gives_a_function_a_new_version_and_keeps_the_old(na
 def test_a_version_s_description_fits(template):
     # AWS::Lambda::Version: Description has at most 256 characters
     images = [template["Parameters"][name]["MaxLength"] for name in ("GpuImageUri", "CpuImageUri")]
-    others = [template["Parameters"]["InferenceAmiVersion"]["MaxLength"], len("ml.p4de.24xlarge"), len("100")]
+    days = len(str(template["Parameters"]["RecordRetentionDays"]["MaxValue"]))
+    others = [template["Parameters"]["InferenceAmiVersion"]["MaxLength"], len("ml.p4de.24xlarge"), len("100"), days]
     given = template["Resources"]["AdmitFunction"]["Properties"]["VersionDescription"]["Fn::Sub"]
     assert len(re.sub(r"\$\{\w+\}", "", given)) + sum(images + others) <= 256
+
+
+def test_the_index_of_open_releases_carries_what_is_read_of_it(resources):
+    table = resources["ReleaseTable"]["Properties"]
+    (index,) = table["GlobalSecondaryIndexes"]
+    read = {field.name for field in dataclasses.fields(OpenRelease)} - {"endpoint", "release"}
+    assert index["IndexName"] == OPEN_INDEX
+    assert set(index["Projection"]["NonKeyAttributes"]) == read | {"name"}
+    # `expires` is the lease's: a lease that DynamoDB deleted would lose its fence
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "delete_after", "Enabled": True}
 
 
 def test_the_machine_s_name_is_the_one_functions_are_told(resources):

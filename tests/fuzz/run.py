@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.fuzz.corpus_files import MAX_SEED_BYTES, keep, seeds
 
-NAMES = ("gzip_stream", "tar_archive", "variables_index", "warmup_file")
+NAMES = ("gzip_stream", "tar_archive", "variables_index", "warmup_file", "policy_file")
 CRASHES = Path(".tools/fuzz-crashes")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -22,7 +23,11 @@ from modeldrop.artifact.variables import read_index
 from modeldrop.artifact.warmup import check_warmup, records
 from modeldrop.artifact.warmup_requests import predict_requests
 from modeldrop.artifact.wire_stream import UnreadableError
+from modeldrop.errors import PolicyRejectedError
+from modeldrop.policy.parse import parse_policy
+from modeldrop.policy.wire import policy_from_json, policy_to_json
 
+MAX_REFUSAL_CHARACTERS = 5_000
 LIMIT = 1 << 24
 BLOCK = 512
 WARMUP_SIGNATURES = {"serving_default": {"inputs": {"x": {}}}}
@@ -87,11 +92,29 @@ def warmup_file(data: bytes) -> None:
         assert golden_jsonl(parse_golden(stored, MAX_STORED_BYTES) if asked else ()) == stored
 
 
+def policy_file(data: bytes) -> None:
+    """A policy is read, or refused with few problems and little text; one that is read survives the way to JSON."""
+    for is_stack in (False, True):
+        try:
+            found = parse_policy(
+                data,
+                default_instance_type="ml.g5.xlarge",
+                default_instance_count=2,
+                signature_key="ssm:/modeldrop/signing-key" if is_stack else "",
+            )
+        except PolicyRejectedError as refused:
+            assert sum(len(str(problem)) for problem in refused.problems) < MAX_REFUSAL_CHARACTERS
+            continue
+        assert policy_from_json(json.loads(json.dumps(policy_to_json(found)))) == found
+        assert not is_stack or (found.signature.required and found.artifact.code == "refuse")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "gzip_stream": gzip_stream,
     "tar_archive": tar_archive,
     "variables_index": variables_index,
     "warmup_file": warmup_file,
+    "policy_file": policy_file,
 }
 
 

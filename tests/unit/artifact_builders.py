@@ -349,6 +349,7 @@ def _layout_archives() -> dict[str, bytes]:
         "LAYOUT_TWO_VERSIONS": tar_gz({**good_members("1"), **good_members("2")}),
         "LAYOUT_SEVERAL_MODELS": tar_gz({**good_members("a/1"), **good_members("b/1")}),
         "LAYOUT_STRAY_VERSION": with_files({"2": b"a file"}),
+        "CODE_PICKED_UP": with_files({"1/assets/sitecustomize.py": b"import os"}),
         "CODE_REFUSED": with_files({"code/inference.py": b"def handler(data, context): ..."}),
     }
 

@@ -270,3 +270,23 @@ def test_data_before_its_index_is_summed_in_a_second_look() -> None:
     assert refusals(tar_gz(first)) == {"VARIABLES_CHECKSUM"}
     report = inspect(tar_gz(first), again=None)
     assert [check.code for check in report.warnings] == ["VARIABLES_UNSUMMED"]
+
+
+class Broken(io.BytesIO):
+    """A stream whose second part does not come."""
+
+    def read(self, at_most: int | None = -1) -> bytes:
+        raise TimeoutError("no answer")
+
+
+def not_opened() -> Broken:
+    raise TimeoutError("no answer")
+
+
+@pytest.mark.parametrize("again", [Broken, not_opened])
+def test_a_second_look_that_fails_is_no_fault_of_the_archive(again: Callable[[], Broken]) -> None:
+    members = good_members()
+    shard = "1/variables/variables.data-00000-of-00001"
+    first = {shard: members[shard], **{name: held for name, held in members.items() if name != shard}}
+    with pytest.raises(TimeoutError, match="no answer"):
+        inspect(tar_gz(first), again=again)

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeldrop.artifact.golden import (
+    MAX_DIFFERENCE,
     MAX_GOLDEN_BYTES,
+    MAX_GOLDEN_PROBLEMS,
     MAX_STORED_BYTES,
     GoldenRequest,
     answers_match,
@@ -127,6 +129,19 @@ def test_numbers_within_tolerance_match(expected: float, found: float) -> None:
 )
 def test_the_first_difference_is_told(expected: object, found: object, difference: str) -> None:
     assert answers_match(expected, found) == difference
+
+
+def test_a_difference_is_short_whatever_the_answer_s_names() -> None:
+    name = "x" * 1_000_000
+    for expected, found in (({name: [1]}, {name: [2]}), ({name: 1}, {}), ({}, {name: 1}), ([name], [1])):
+        assert len(answers_match(expected, found) or "") in range(1, MAX_DIFFERENCE + 1)
+
+
+def test_half_a_million_wrong_lines_are_not_all_told() -> None:
+    with pytest.raises(ArtifactRejectedError) as refused:
+        parse_golden(b"x\n" * 500_000)
+    assert len(refused.value.problems) == MAX_GOLDEN_PROBLEMS
+    assert refused.value.problems[-1].where == f"line {MAX_GOLDEN_PROBLEMS}"
 
 
 def test_a_request_may_ask_for_exact_numbers() -> None:

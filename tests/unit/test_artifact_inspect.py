@@ -154,6 +154,70 @@ def test_allowed_code_is_still_told() -> None:
     assert [check.code for check in report.warnings] == ["CODE_ALLOWED"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sitecustomize.py",
+        "1/assets/sitecustomize.py",
+        "1/assets.extra/usercustomize.py",
+        "sitecustomize.pyc",
+        "1/sitecustomize.cpython-312-x86_64-linux-gnu.so",
+        "1/assets/sitecustomize/__init__.py",
+        "lib/python3.12/site-packages/evil.pth",
+        "gunicorn.conf.py",
+        "etc/ld.so.preload",
+        ".bashrc",
+    ],
+)
+def test_a_file_that_runs_by_its_name_alone_is_refused_without_code(path: str) -> None:
+    assert refusals(with_files({path: b"import os"})) == {"CODE_PICKED_UP"}
+    handler = {"code/inference.py": b"def handler(d, c): ..."}
+    allowed = inspect(with_files({path: b"import os", **handler}), allow_code=True)
+    assert [check.code for check in allowed.warnings] == ["CODE_ALLOWED", "CODE_LOADABLE"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("1/assets/x.so", b"x"),
+        ("1/assets/libx.so.1.2", b"x"),
+        ("1/train.py", b"x"),
+        ("1/train.pyc", b"x"),
+        ("1/assets/weights.pth", b"x"),
+        ("run.sh", b"x"),
+        ("1/assets/vocabulary.txt", b"\x7fELF" + bytes(60)),
+        ("1/assets/data", b"#!/bin/sh\n"),
+        ("1/assets/large", b"\x7fELF" + bytes(3_000_000)),
+    ],
+)
+def test_a_program_outside_code_is_told_and_not_refused(path: str, content: bytes) -> None:
+    report = inspect(with_files({path: content}))
+    assert report.refusals == ()
+    assert [(check.code, check.where) for check in report.warnings] == [("CODE_LOADABLE", path)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "1/assets/vocab.txt", "1/assets/so", "1/assets/x.so.txt", "1/assets/customize.py.txt", "1/assets/sitecustomize",
+        "1/assets/my_sitecustomize.txt", "1/assets/profile", "1/assets.extra/notes.md", "1/keras_metadata.pb",
+        "1/fingerprint.pb", "1/assets/model.spm", "1/assets/bpe.json", "rollout.yaml",
+    ],
+)  # fmt: skip
+def test_what_models_carry_is_not_taken_for_a_program(path: str) -> None:
+    assert inspect(with_files({path: b"some text"})).warnings == ()
+
+
+def test_many_programs_are_counted() -> None:
+    report = inspect(with_files({f"1/assets/{number}.so": b"x" for number in range(50)}))
+    assert [check.what for check in report.warnings][-1] == "and 45 more of these"
+
+
+def test_names_of_outputs_are_bounded_for_the_record_keeps_them() -> None:
+    outputs = {"x" * 200 + str(number): ("y", DT_FLOAT, (None,)) for number in range(200)}
+    assert refusals(good_artifact(signatures={"serving_default": signature(outputs=outputs)})) == {"MODEL_SIGNATURE"}
+
+
 @pytest.mark.parametrize("name", ["2", "7/empty.txt", "²", "٣"])
 def test_a_numeric_name_beside_the_version_is_refused(name: str) -> None:
     assert refusals(with_files({name: b"x"})) == {"LAYOUT_STRAY_VERSION"}

@@ -58,6 +58,15 @@ def test_golden_requests_go_where_tensorflow_serving_does_not_look(tmp_path: Pat
     assert "1/assets.extra/golden.jsonl" in names(tmp_path / "model.tar.gz")
 
 
+def test_a_policy_goes_to_the_root_where_a_signature_covers_it(tmp_path: Path) -> None:
+    policy = tmp_path / "mine.yaml"
+    policy.write_text("retain: 4\n")
+    archive = tmp_path / "model.tar.gz"
+    package(a_saved_model(tmp_path / "1"), archive, policy=policy)
+    with tarfile.open(archive) as tar:
+        assert tar.extractfile("rollout.yaml").read() == b"retain: 4\n"  # type: ignore[union-attr]  # it is a file
+
+
 @pytest.mark.parametrize("line", ["not json", '{"response": {}}', "[]"])
 def test_a_broken_golden_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
     golden = tmp_path / "golden.jsonl"

@@ -176,9 +176,8 @@ def test_what_is_planned_is_refused_as_not_built_yet(text: str) -> None:
         "endpoint: {instance_count: 2.0}",
         "endpoint: {instance_count: true}",
         "endpoint: {metrics_every: 45s}",
-        "endpoint: {environment: {A: true}}",
-        "endpoint: {environment: {1A: x}}",
-        'endpoint: {environment: {"A\\n": x}}',
+        "endpoint: {environment: {SAGEMAKER_TFS_ENABLE_BATCHING: true}}",
+        "endpoint: {environment: []}",
         "canary: {size: 0}",
         "canary: {size: 51%}",
         "canary: {size: 1.5%}",
@@ -242,7 +241,7 @@ def test_a_value_out_of_its_range_is_refused_with_the_field_and_what_is_allowed(
         ("strategy: linear\nlinear: {step: 10%, bake: 1h}", "linear.bake"),
         ("strategy: rolling\nrolling: {batch: 5%, bake: 1h}", "rolling.bake"),
         ("endpoint: {instance_type: ml.inf1.xlarge}", "endpoint.instance_type"),
-        (f"endpoint: {{environment: {{A: {'é' * 600}}}}}", "endpoint.environment.A"),
+        (f"artifact: {{code: allow}}\nendpoint: {{environment: {{APP_A: {'é' * 600}}}}}", "endpoint.environment.APP_A"),
     ],
 )
 def test_good_fields_that_cannot_go_together_are_refused(text: str, field: str) -> None:
@@ -255,10 +254,11 @@ def test_a_canary_of_a_fleet_of_one_is_left_to_the_plan() -> None:
 
 
 def test_an_environment_is_bounded_in_entries_and_in_bytes() -> None:
-    many = "\n".join(f"    A{number}: x" for number in range(101))
-    assert the_problem(f"endpoint:\n  environment:\n{many}\n").code == "POLICY_VALUE"
-    large = "\n".join(f"    A{number}: {'x' * 1000}" for number in range(40))
-    assert "32768" in the_problem(f"endpoint:\n  environment:\n{large}\n").what
+    start = "artifact: {code: allow}\nendpoint:\n  environment:\n"
+    many = "\n".join(f"    APP_{number}: x" for number in range(101))
+    assert the_problem(f"{start}{many}\n").code == "POLICY_VALUE"
+    large = "\n".join(f"    APP_{number}: {'x' * 1000}" for number in range(40))
+    assert "32768" in the_problem(f"{start}{large}\n").what
 
 
 def test_half_an_autoscaling_section_is_refused() -> None:

@@ -1,43 +1,34 @@
-"""An older signed model does not come back by itself."""
+"""A signed model that was dropped before the live one came is a replay."""
 
 from __future__ import annotations
 
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.replay import replayed
+from modeldrop.release.replay import is_replayed
 
 
-def a_release(order: str, digest: str) -> ReleaseRecord:
+def a_live_release(order: str, digest: str) -> ReleaseRecord:
     artifact = {"signature": {"digest": digest}} if digest else {}
-    return ReleaseRecord("e", f"e-{order}", "bucket", "e/model.tar.gz", "v", order=order, artifact=artifact)
+    return ReleaseRecord("e", f"r{order}", "b", "k", "v", order=order, artifact=artifact)
 
 
-ONE, TWO, THREE = a_release("1", "one"), a_release("2", "two"), a_release("3", "three")
-KNOWN = [THREE, TWO, ONE]
+LIVE = a_live_release("3", "three")
 
 
-def test_a_replayed_older_version_is_found() -> None:
-    assert replayed("one", THREE, KNOWN) == ONE
+def test_a_model_that_came_before_the_live_one_is_a_replay() -> None:
+    assert is_replayed("one", "1", LIVE)
 
 
-def test_a_version_that_never_went_live_is_a_replay_too() -> None:
-    assert replayed("two", THREE, KNOWN) == TWO
-
-
-def test_a_new_model_is_no_replay() -> None:
-    assert replayed("four", THREE, KNOWN) is None
+def test_a_model_that_came_first_after_the_live_one_is_none() -> None:
+    assert not is_replayed("four", "4", LIVE)
 
 
 def test_the_live_model_may_be_dropped_again() -> None:
-    assert replayed("three", THREE, [*KNOWN, a_release("0", "three")]) is None
+    assert not is_replayed("three", "0", LIVE)
 
 
-def test_what_was_parked_after_the_live_one_came_may_be_dropped_again() -> None:
-    assert replayed("three", TWO, KNOWN) is None
+def test_where_nothing_is_live_nothing_is_replayed() -> None:
+    assert not is_replayed("one", "1", None)
 
 
-def test_on_a_new_endpoint_nothing_is_older() -> None:
-    assert replayed("one", None, KNOWN) is None
-
-
-def test_releases_that_were_never_signed_do_not_count() -> None:
-    assert replayed("one", a_release("3", ""), [a_release("1", "")]) is None
+def test_a_live_model_without_a_signature_has_an_order_too() -> None:
+    assert is_replayed("one", "1", a_live_release("3", ""))

@@ -17,7 +17,7 @@ def test_an_earlier_release_comes_back_as_a_new_one(stack: Stack, played: Played
     assert third.outcome == "promoted", third.reasons
     assert third.artifact["sha256"] == first.artifact["sha256"]
     assert stack.serving("again") == third.release
-    assert stack.table.live("again")["live"] == third.release
+    assert stack.table.live("again").live == third.release
     told = stack.outcome_messages(third.release)
     assert len(told) == 1
     assert f"Restores  {first.release}, on a new fleet: minutes" in told[0]["text"]

@@ -95,7 +95,8 @@ def test_a_replayed_older_version_is_rejected_unless_the_policy_or_a_roll_back_w
         artifact = {"signature": {"digest": signed}, "sha256": sha256(archive).hexdigest()}
         done = ReleaseRecord(endpoint, f"{endpoint}-{order}", "b", "k", "v", order=order, artifact=artifact)
         stack.table.create(replace(done, outcome="promoted", phase="done", uploaded_at=order))
-    stack.table.set_live(endpoint, f"{endpoint}-{LIVE}")
+        stack.table.first_brought(endpoint, signed, done.release, order)
+    stack.table.set_live(endpoint, f"{endpoint}-{LIVE}", 0)
     stack.upload(f"{endpoint}/model.tar.gz.sig", a_bundle(a_statement(FILES)))
     policy = POLICY.format("signing-key")
     if older == "allow":

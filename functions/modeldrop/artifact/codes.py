@@ -121,6 +121,18 @@ RULES: dict[str, Rule] = {
         "code/inference.py is missing, unreadable, or defines neither handler nor input_handler and output_handler.",
         "Define handler(data, context), or both input_handler and output_handler.",
     ),
+    "CODE_PICKED_UP": Rule(
+        "refused",
+        "Python, gunicorn, the shell or the loader runs a file of this name by itself where it finds it, and the "
+        "policy does not allow code.",
+        "Remove or rename it, or set artifact: {code: allow} in rollout.yaml.",
+    ),
+    "CODE_LOADABLE": Rule(
+        "warned",
+        "A file outside code/ is a program or a library by its name or its first bytes. Nothing runs it, and a "
+        "SavedModel has no use for it.",
+        "Leave it out of the archive unless you know why it is there.",
+    ),
     "CODE_ALLOWED": Rule("warned", "The archive brings Python code; the policy allows it, nobody has read it."),
     # SavedModel
     "MODEL_OK": Rule("ok", "saved_model.pb was read to its end, has the serve tag and can be called."),
@@ -134,7 +146,11 @@ RULES: dict[str, Rule] = {
     "MODEL_NO_SIGNATURE": Rule(
         "refused", "The model has no serving signature: nothing could call it.", "Export it with signatures={...}."
     ),
-    "MODEL_SIGNATURE": Rule("refused", "A serving signature names a tensor that the graph does not have.", _EXPORT),
+    "MODEL_SIGNATURE": Rule(
+        "refused",
+        "A serving signature names a tensor that the graph does not have, or its names are too long.",
+        _EXPORT,
+    ),
     "MODEL_NO_DEFAULT_SIGNATURE": Rule(
         "warned", "No signature is called serving_default: each request must name one.", "Name one serving_default."
     ),

@@ -8,6 +8,7 @@ from modeldrop.artifact.codes import RULES
 from modeldrop.artifact.report import Check
 
 MAX_FINDINGS_PER_CODE = 5
+MAX_WHAT = 600
 
 
 class FatalFindingError(Exception):
@@ -22,11 +23,13 @@ class Findings:
         self._seen: Counter[str] = Counter()
 
     def add(self, code: str, what: str, where: str = "") -> None:
-        """Note one finding; `where` is data from the archive: it is escaped and cut."""
+        """Note one finding; data from the archive is in `what` and `where`: both are escaped and cut."""
         self._seen[code] += 1
         if self._seen[code] <= MAX_FINDINGS_PER_CODE:
             rule = RULES[code]
-            self._checks.append(Check(code, rule.result, what, shown(where) if where else "", rule.fix))
+            self._checks.append(
+                Check(code, rule.result, shown(what, MAX_WHAT), shown(where) if where else "", rule.fix)
+            )
 
     def fatal(self, code: str, what: str, where: str = "") -> FatalFindingError:
         """Note it and give back what to raise."""

@@ -24,6 +24,8 @@ MAX_GOLDEN_BYTES = 1024 * 1024
 # as golden_jsonl writes them: 1e15 becomes 1000000000000000.0, a letter \u0434
 MAX_STORED_BYTES = 4 * MAX_GOLDEN_BYTES
 MAX_NESTING = 64
+MAX_GOLDEN_PROBLEMS = 20
+MAX_DIFFERENCE = 400
 # what TF Serving, and handlers in code/, call an error in a body
 ERROR_NAMES = frozenset({"error", "Error", "errors", "errorMessage"})
 
@@ -52,7 +54,7 @@ def golden_jsonl(requests: Sequence[GoldenRequest]) -> bytes:
 
 
 def parse_golden(text: bytes, at_most: int = MAX_GOLDEN_BYTES) -> tuple[GoldenRequest, ...]:
-    """Read golden.jsonl of `at_most` bytes; ArtifactRejectedError names every wrong line. Blank lines are skipped."""
+    """Read golden.jsonl of `at_most` bytes, without blank lines; ArtifactRejectedError names the first wrong lines."""
     if len(text) > at_most:
         raise ArtifactRejectedError([_problem(f"{len(text)} bytes, at most {at_most} are read", "the file")])
     requests: list[GoldenRequest] = []
@@ -64,18 +66,22 @@ def parse_golden(text: bytes, at_most: int = MAX_GOLDEN_BYTES) -> tuple[GoldenRe
             requests.append(_request(line))
         except ValueError as error:
             problems.append(_problem(f"{error}"[:200], f"line {number}"))
+            if len(problems) == MAX_GOLDEN_PROBLEMS:  # a megabyte may hold half a million wrong lines
+                break
     if len(requests) > MAX_GOLDEN_REQUESTS:
         problems.append(_problem(f"{len(requests)} requests, at most {MAX_GOLDEN_REQUESTS} are sent", "the file"))
     if not requests and not problems:
         problems.append(_problem("no request in it", "the file"))
     if problems:
-        raise ArtifactRejectedError(problems[:20])
+        raise ArtifactRejectedError(problems)
     return tuple(requests)
 
 
 def answers_match(expected: Any, found: Any, rtol: float = DEFAULT_RTOL, atol: float = DEFAULT_ATOL) -> str | None:
     """None when `found` is the same answer, numbers within atol + rtol x |expected|; else the first difference."""
-    return _difference(expected, found, rtol, atol, "the answer")
+    difference = _difference(expected, found, rtol, atol, "the answer")
+    # a name in the answer may have a megabyte, and the release record keeps this sentence
+    return difference[:MAX_DIFFERENCE] if difference else None
 
 
 def wrong_answer(one: GoldenRequest, status: int, body: bytes) -> str | None:

@@ -18,7 +18,15 @@ from modeldrop.artifact.fit import Need, check_fit
 from modeldrop.artifact.golden import MAX_GOLDEN_BYTES, GoldenRequest, parse_golden
 from modeldrop.artifact.gzip_stream import GzipReader
 from modeldrop.artifact.language import Breaking, Live, check_language
-from modeldrop.artifact.layout import MODEL_FILE, Layout, check_code, find_model, is_version
+from modeldrop.artifact.layout import (
+    MODEL_FILE,
+    PROGRAM_STARTS,
+    Layout,
+    check_code,
+    check_programs,
+    find_model,
+    is_version,
+)
 from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.saved_model import SavedModel, read_saved_model
 from modeldrop.artifact.tar_stream import Member, TarReader
@@ -47,6 +55,12 @@ class _Contents:
     model_path: str = ""
     model: SavedModel | None = None
     summed: dict[str, int] = field(default_factory=dict)
+    members: list[Member] = field(default_factory=list)
+
+    @property
+    def programs(self) -> set[str]:
+        """Files that start as programs and libraries do, once the archive was read."""
+        return {member.path for member in self.members if member.start.startswith(PROGRAM_STARTS)}
 
     def take(self, member: Member, findings: Findings) -> None:
         """Note a member, and read it if its content matters."""
@@ -58,6 +72,7 @@ class _Contents:
             self.directories.add(member.path)
             return
         self.files[member.path] = member.size
+        self.members.append(member)
         if not self.model_path and re.fullmatch(rf"(.*/)?[0-9]+/{re.escape(MODEL_FILE)}", member.path):
             self.model_path = member.path
             self.model = read_saved_model(member, findings)
@@ -101,17 +116,23 @@ class _Contents:
 
 
 class _Input:
-    """The given stream, which remembers that reading it failed: that is not the archive's fault, the caller retries."""
+    """A given stream, which remembers that reading it failed: that is not the archive's fault, the caller retries."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.failed = False
+    def __init__(self, open_stream: Callable[[], BinaryIO], failures: list[Exception]) -> None:
+        self._failures = failures
+        self._stream = self._noted(open_stream)
 
     def read(self, at_most: int = -1) -> bytes:
+        return self._noted(lambda: self._stream.read(at_most))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _noted[T](self, act: Callable[[], T]) -> T:
         try:
-            return self._stream.read(at_most)
-        except Exception:
-            self.failed = True
+            return act()
+        except Exception as error:
+            self._failures.append(error)
             raise
 
 
@@ -146,7 +167,8 @@ def inspect_artifact(
     A hostile or broken artifact is a report with refusals, never an exception.
     """
     findings, contents, answers = Findings(), _Contents(), _Answers()
-    given = _Input(stream)
+    failures: list[Exception] = []
+    given = _Input(lambda: stream, failures)
     source = GzipReader(given, findings, max_size_bytes, progress)  # type: ignore[arg-type]  # it only reads
     archive = TarReader(source, findings)
     with closing(source):
@@ -159,7 +181,8 @@ def inspect_artifact(
                 findings.add("TAR_OK", f"{archive.entries} entries")
                 answers = _check_contents(contents, findings, allow_code)
                 if not findings.has(""):
-                    _check_tensors(contents, again, max_size_bytes, source.sha256, findings)
+                    reopened = (lambda: _Input(again, failures)) if again is not None else None
+                    _check_tensors(contents, reopened, max_size_bytes, source.sha256, findings)
                 if contents.model is not None and live is not None:
                     check_language(live, contents.model.signatures, findings, breaking)
                 if contents.model is not None and instance_type:
@@ -168,7 +191,7 @@ def inspect_artifact(
         except FatalFindingError:
             pass  # the findings hold the reason
         except Exception as error:
-            if given.failed:
+            if failures:
                 raise
             # a defect of ours: what could not be checked is refused, never served, and never a crash of the release
             findings.add("INTERNAL_UNREADABLE", f"{type(error).__name__}: {shown(str(error))}")
@@ -191,7 +214,7 @@ def inspect_artifact(
 
 def _check_tensors(
     contents: _Contents,
-    again: Callable[[], BinaryIO] | None,
+    again: Callable[[], _Input] | None,
     max_size_bytes: int,
     sha256: str,
     findings: Findings,
@@ -200,8 +223,8 @@ def _check_tensors(
     late = {path for path in contents.files if SHARD.search(path)} - contents.summed.keys()
     if late and again is not None:
         second = Findings()
-        with again() as stream:
-            source = GzipReader(stream, second, max_size_bytes, None)
+        with closing(again()) as stream:
+            source = GzipReader(stream, second, max_size_bytes, None)  # type: ignore[arg-type]  # it only reads
             for member in TarReader(source, second).members():
                 if member.path in late:
                     contents.sum_shard(member, findings)
@@ -218,6 +241,7 @@ def _check_tensors(
 def _check_contents(contents: _Contents, findings: Findings, allow_code: bool) -> _Answers:
     answers = _Answers()
     check_code(contents.files, contents.content(HANDLER_NAME, HANDLER_NAME), allowed=allow_code, findings=findings)
+    check_programs(contents.files, contents.programs, allowed=allow_code, findings=findings)
     answers.layout = find_model(contents.files, frozenset(contents.directories), findings)
     if answers.layout is None:
         return answers

@@ -9,13 +9,21 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from modeldrop.artifact.findings import Findings, shown
 
 MODEL_FILE = "saved_model.pb"
 MAX_VERSION = 2**63 - 1
+# what starts by its name alone: site hooks of Python, gunicorn's own file, start files of shells, the loader's list
+_PICKED_UP = frozenset({"gunicorn.conf.py", "ld.so.preload", ".bashrc", ".bash_profile", ".bash_login", ".profile"})
+_SITE_HOOK = re.compile(r"(.*/)?(site|user)customize(/.*|(\.[^/]*)?\.(py|pyc|so))", re.ASCII)
+# .pth is a site hook only where Python looks for packages; elsewhere it may be PyTorch's weights
+_PATH_FILE = re.compile(r"(.*/)?(site|dist)-packages/[^/]*\.pth", re.ASCII)
+_LOADABLE = re.compile(r".*(\.(py|pyc|pyd|pth|egg|whl|sh|bash|so|dll|dylib|exe)|\.so(\.[0-9]+)+)", re.ASCII | re.DOTALL)
+# ELF, a script's first line and other systems' formats, whatever the name; at most tar_stream.START_BYTES each
+PROGRAM_STARTS = (b"\x7fELF", b"#!", b"MZ\x90\0", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _OTHER_FORMATS = (".keras", ".h5", ".hdf5", ".tflite", ".onnx", ".pt", ".pth", ".pkl", ".ckpt.index")
 
 
@@ -56,6 +64,22 @@ def find_model(files: Mapping[str, int], directories: frozenset[str], findings: 
 def is_version(name: str) -> bool:
     """The container's rule for a version directory, in ASCII."""
     return re.fullmatch("[0-9]+", name) is not None
+
+
+def check_programs(files: Mapping[str, int], programs: Set[str], *, allowed: bool, findings: Findings) -> None:
+    """Tell files outside `code/` that an interpreter or a loader would take. programs: found by their first bytes.
+
+    With a container that reads only the variables of policy.environment nothing looks for them in the archive. So what
+    would run by itself is refused, as a second wall, and the rest is told: an asset may have any name.
+    """
+    for path in files:
+        if path.startswith("code/"):
+            continue
+        hook = _SITE_HOOK.fullmatch(path) or _PATH_FILE.fullmatch(path) or posixpath.basename(path) in _PICKED_UP
+        if hook and not allowed:
+            findings.add("CODE_PICKED_UP", "a file that is run by its name alone", path)
+        elif hook or path in programs or _LOADABLE.fullmatch(path):
+            findings.add("CODE_LOADABLE", "a program or library outside code/", path)
 
 
 def check_code(files: Mapping[str, int], handler: bytes | None, *, allowed: bool, findings: Findings) -> None:

@@ -18,6 +18,8 @@ MAX_MODEL_BYTES = 512 * 1024 * 1024
 # what is held at once; a constant with numbers may be larger, it is passed over
 MAX_PART_BYTES = 4 * 1024 * 1024
 MAX_SIGNATURES = 200
+# of one signature's outputs, which the release record keeps
+MAX_OUTPUT_NAMES = 32_768
 # TensorFlow 2.20, the version that serves: tensorflow/core/public/version.h and release_version.h
 SERVING_TENSORFLOW = (2, 20)
 SERVING_GRAPH_VERSION = 2288
@@ -255,6 +257,9 @@ def _signatures(found: MetaGraph, findings: Findings) -> dict[str, dict[str, Any
         missing = next((tensor for tensor in tensors if tensor.partition(":")[0] not in found.graph.nodes), None)
         if missing is not None:
             findings.add("MODEL_SIGNATURE", f"tensor {shown(missing)} is not in the graph", f"signature {name}")
+        elif (characters := sum(map(len, signature.outputs))) > MAX_OUTPUT_NAMES:
+            what = f"its outputs' names have {characters:,} characters; allowed: {MAX_OUTPUT_NAMES:,}"
+            findings.add("MODEL_SIGNATURE", what, f"signature {name}")
         elif not signature.outputs:
             findings.add("MODEL_SIGNATURE", "no output", f"signature {name}")
         elif signature.method_name != PREDICT:

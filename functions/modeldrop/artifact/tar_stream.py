@@ -10,6 +10,7 @@ from modeldrop.artifact.findings import Findings
 from modeldrop.artifact.gzip_stream import GzipReader
 
 BLOCK = 512
+START_BYTES = 4
 ZEROS = bytes(BLOCK)
 MAX_ENTRIES = 10_000
 MAX_HEADERS = 3 * MAX_ENTRIES  # each entry may bring extended headers of its own
@@ -46,6 +47,8 @@ class Member:
         self.size = size
         # also sees what is skipped: a digest must cover the whole file
         self.tap: Callable[[bytes], object] | None = None
+        # its first bytes, whoever read or skipped them
+        self.start = b""
 
     def read_some(self, at_most: int) -> bytes:
         """Between 1 and `at_most` bytes; empty at the end. The archive's own end is noticed by the reader."""
@@ -56,6 +59,7 @@ class Member:
         """The same without a copy: up to a megabyte, which lives as long as the view does."""
         found = self._source.view_some(min(at_most, self._left)) if self._left else memoryview(b"")
         self._left -= len(found)
+        self._began(found)
         return found
 
     def read(self, at_most: int) -> bytes:
@@ -65,9 +69,14 @@ class Member:
 
     def _took(self, found: bytes) -> bytes:
         self._left -= len(found)
+        self._began(found)
         if self.tap is not None:
             self.tap(found)
         return found
+
+    def _began(self, found: bytes | memoryview) -> None:
+        if len(self.start) < START_BYTES:
+            self.start += bytes(found[: START_BYTES - len(self.start)])
 
     @property
     def left(self) -> int:
@@ -254,8 +263,11 @@ class TarReader:
         """Read over what is left of a member and its padding."""
         left = content.left + _padded(content.size) - content.size
         while left:
-            tapped = content.left and content.tap
-            piece = content.read_some(left) if tapped else self._source.view_some(left)
+            piece: bytes | memoryview
+            if content.left:
+                piece = content.read_some(left) if content.tap else content.view_some(left)
+            else:
+                piece = self._source.view_some(left)
             if not piece:
                 what = f"the archive ends {left:,} bytes before the end of a member"
                 raise self._findings.fatal("TAR_TRUNCATED", what, content.path)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 3})
 # a golden request may meet a cold model: SageMaker gives a container 60 s (InvokeEndpoint)
 RUNTIME_CONFIG = Config(connect_timeout=5, read_timeout=65, retries={"mode": "standard", "max_attempts": 1})
+# a Publish whose answer was lost may have been taken: whoever sends decides whether to try again
+ONE_TRY_CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "max_attempts": 1})
 
 
 def _client(service: Any, config: Config = CONFIG) -> Any:
@@ -97,7 +99,7 @@ def service_quotas() -> ServiceQuotasClient:
 @cache
 def sns() -> SNSClient:
     """Return the client of SNS."""
-    return _client("sns")  # type: ignore[no-any-return]  # one factory for all services
+    return _client("sns", ONE_TRY_CONFIG)  # type: ignore[no-any-return]  # one factory for all services
 
 
 @cache

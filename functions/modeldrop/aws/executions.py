@@ -8,13 +8,15 @@ from modeldrop.aws import clients
 from modeldrop.aws.failures import code
 
 
-def start_once(state_machine_arn: str, name: str, payload: str) -> None:
-    """Start the execution of this name; one that runs or has run already is left alone."""
+def start_once(state_machine_arn: str, name: str, payload: str) -> bool:
+    """Start the execution of this name; False when it has run already. One that runs is left alone."""
     try:
         clients.stepfunctions().start_execution(stateMachineArn=state_machine_arn, name=name, input=payload)
     except ClientError as error:
         if code(error) != "ExecutionAlreadyExists":
             raise
+        return False
+    return True
 
 
 def is_running(execution_arn: str) -> bool:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from modeldrop.aws import clients
+from modeldrop.aws.failures import is_transient
+
+# after each failed try but the last
+PAUSES_SECONDS = (0.3, 1.0)
 
 
 def publish(topic_arn: str, subject: str, body: str, attributes: Mapping[str, str]) -> str:
-    """Send one message to the topic; its id."""
+    """Send a message that may arrive twice, with up to three tries; its id."""
+    for pause in PAUSES_SECONDS:
+        try:
+            return publish_once(topic_arn, subject, body, attributes)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            time.sleep(pause)
+    return publish_once(topic_arn, subject, body, attributes)
+
+
+def publish_once(topic_arn: str, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+    """Send one message to the topic, with one try; its id."""
     answer = clients.sns().publish(
         TopicArn=topic_arn,
         Subject=subject,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
@@ -37,12 +36,6 @@ def latest_versions(bucket: str, suffix: str) -> Iterator[dict[str, Any]]:
         for version in page.get("Versions", ()):
             if version["IsLatest"] and version["Key"].endswith(suffix):
                 yield dict(version)
-
-
-def older_than(bucket: str, prefix: str, moment: datetime) -> Iterator[str]:
-    """List the keys below a prefix whose object is from before a moment."""
-    for page in clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from (one["Key"] for one in page.get("Contents", ()) if one["LastModified"] < moment)
 
 
 def exists(bucket: str, key: str) -> bool:

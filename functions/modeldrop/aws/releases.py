@@ -1,68 +1,67 @@
-"""The release table: records, the lease, what is live, and the order of uploads. Every write is conditional.
+"""The release table: records, the lease, what is live, and the outbox. Every write that decides is conditional.
 
-Items share the key `endpoint` (lower case) and `release`: a release's own id, `#lease`, `#live`, or
-`#sequencer#<key>`, or `#restore#<ask>`. `#endpoints` lists the endpoints that were ever named.
+Rows share the key `endpoint` (lower case) and `release`: a release's own id, `#lease`, `#live`, `#restore#<ask>`, or
+`#signed#<digest>`. `#endpoints` lists the endpoints that were ever named. `#` sorts before every release id, and the
+ids of one endpoint sort by time, so the newest are read without the others. The sparse index `open` holds the releases
+that may still act; it is eventual, so no decision rests on it alone.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
-from botocore.exceptions import ClientError
-
-from modeldrop.aws import clients
-from modeldrop.aws.failures import code
-from modeldrop.release.lease import LEASE_SECONDS, Lease
+from modeldrop.aws.leases import Leases
+from modeldrop.aws.rows import SUMMARY, BadRecordError, Item, number, projection, text, to_attribute, to_item, to_record
+from modeldrop.release.live import Live, promoted
+from modeldrop.release.outbox import Outbox
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.recovery import OpenRelease
 from modeldrop.release.restore import Claim
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-FIELDS = {field.name: field for field in dataclasses.fields(ReleaseRecord)}
-DOCUMENTS = frozenset({"policy", "artifact", "plan", "rollout", "verdict", "evidence", "reasons", "problems", "cause"})
 REGISTRY = "#endpoints"
+LIVE = "#live"
+OPEN_INDEX = "open"
+# the first character after those of our own rows (`#`) that a release id may begin with
+FIRST_RELEASE = "0"
+# an ask is used within the hour; what asked is kept a while for people who look
+ASK_KEPT_SECONDS = 30 * 86_400
+OUTCOME_FIELDS = (
+    "outcome", "phase", "headline", "reasons", "cause", "finished_at", "verdict", "rollout", "evidence",
+)  # fmt: skip
+
+logger = logging.getLogger("modeldrop.releases")
 
 
-class ReleaseTable:
-    """One DynamoDB table; see the module for its items."""
+@dataclass(frozen=True)
+class Brought:
+    """The release that first brought a signed model to an endpoint, and its place in the order of uploads."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
-        self._table = table_name
-        self._dynamodb = client or clients.dynamodb()
+    release: str
+    order: str
+
+
+class ReleaseTable(Leases):
+    """One DynamoDB table; see the module for its rows."""
 
     def create(self, record: ReleaseRecord) -> bool:
-        """Write a new record; False when the release is there already (a duplicate event)."""
-        item = {"endpoint": {"S": record.endpoint.lower()}, "release": {"S": record.release}}
-        item |= {"name": {"S": record.endpoint}}
-        for name in FIELDS:
-            if name not in ("endpoint", "release") and (value := getattr(record, name)) not in (None, ""):
-                item[name] = _to_attribute(name, value)
-        put: dict[str, Any] = {
-            "TableName": self._table,
-            "Item": item,
-            "ConditionExpression": "attribute_not_exists(endpoint)",
-        }
-        if not self._write(lambda: self._dynamodb.put_item(**put)):
-            return False
-        self._dynamodb.put_item(
-            TableName=self._table,
-            Item={
-                "endpoint": {"S": REGISTRY},
-                "release": {"S": record.endpoint.lower()},
-                "name": {"S": record.endpoint},
-            },
-        )
-        return True
+        """Write a new record, open, after its endpoint's name; False when the release is there already."""
+        named = {"endpoint": text(REGISTRY), "release": text(record.endpoint.lower()), "name": text(record.endpoint)}
+        self._put_new(named)
+        return self._put_new(to_item(record) | {"open": text("1")})
 
     def get(self, endpoint: str, release: str) -> ReleaseRecord | None:
         """Read one record, consistently; None when there is no such release."""
         item = self._item(endpoint, release)
-        return _record(item) if item else None
+        return to_record(item) if item else None
+
+    def exists(self, endpoint: str, release: str) -> bool:
+        """Say whether there is such a release, without reading its documents."""
+        return bool(self._item(endpoint, release, "release"))
 
     def require(self, endpoint: str, release: str) -> ReleaseRecord:
         """Read one record that must be there."""
@@ -71,79 +70,116 @@ class ReleaseTable:
             raise LookupError(f"no release {release} of endpoint {endpoint} in table {self._table}")
         return record
 
-    def recent(self, endpoint: str, limit: int = 20) -> list[ReleaseRecord]:
-        """Return the newest records of an endpoint, newest first."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="endpoint = :endpoint",
-            ExpressionAttributeValues={":endpoint": {"S": endpoint.lower()}},
+    def recent(
+        self, endpoint: str, limit: int = 20, *, summary: bool = False, consistent: bool = False
+    ) -> list[ReleaseRecord]:
+        """Return the newest records of an endpoint, newest first, to the second; one that can't be read is skipped.
+
+        summary: without policy, artifact, plan, rollout, verdict and evidence. consistent: for whoever decides by it.
+        """
+        limited = projection(SUMMARY) if summary else {}
+        keys = {":endpoint": text(endpoint.lower()), ":first": text(FIRST_RELEASE)}
+        names = {"#endpoint": "endpoint", "#release": "release"} | limited.pop("ExpressionAttributeNames", {})
+        items = self._query(
+            KeyConditionExpression="#endpoint = :endpoint AND #release >= :first",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=keys,
+            ScanIndexForward=False,
+            Limit=limit,
+            ConsistentRead=consistent,
+            **limited,
         )
-        items = [item for page in pages for item in page["Items"] if not item["release"]["S"].startswith("#")]
-        records = sorted((_record(item) for item in items), key=lambda one: (one.uploaded_at, one.admitted_at))
-        return records[::-1][:limit]
+        return list(islice(_readable(items), limit))
 
     def endpoints(self) -> list[str]:
         """Return the name of every endpoint a release was ever admitted for."""
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="endpoint = :registry",
-            ExpressionAttributeValues={":registry": {"S": REGISTRY}},
+        rows = self._query(
+            KeyConditionExpression="endpoint = :registry", ExpressionAttributeValues={":registry": text(REGISTRY)}
         )
-        return [item["name"]["S"] for page in pages for item in page["Items"]]
+        return [row["name"]["S"] for row in rows]
+
+    def open_releases(self) -> Iterator[OpenRelease]:
+        """Read the releases that may still act, oldest name first; from the index, so a moment late."""
+        rows = self._query(
+            IndexName=OPEN_INDEX,
+            KeyConditionExpression="#open = :open",
+            ExpressionAttributeNames={"#open": "open"},
+            ExpressionAttributeValues={":open": text("1")},
+        )
+        fields = ("execution_arn", "admitted_at", "finished_at", "outcome", "message_sent")
+        for row in rows:
+            known = {name: str(row.get(name, {}).get("S", "")) for name in fields}
+            yield OpenRelease(row.get("name", row["endpoint"])["S"], row["release"]["S"], **known)
 
     def update(self, endpoint: str, release: str, *, if_fence: int | None = None, **fields: Any) -> bool:
         """Set fields of a release that has no outcome yet; with a fence, only while the record carries that fence."""
         names, values, sets = {"#outcome": "outcome"}, {}, []
         for name, value in fields.items():
-            names[f"#{name}"], values[f":{name}"] = name, _to_attribute(name, value)
+            names[f"#{name}"], values[f":{name}"] = name, to_attribute(name, value)
             sets.append(f"#{name} = :{name}")
         condition = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
         if if_fence is not None:
-            names["#fence"], values[":expected"] = "fence", {"N": str(if_fence)}
+            names["#fence"], values[":expected"] = "fence", number(if_fence)
             condition += " AND #fence = :expected"
         return self._update(endpoint, release, "SET " + ", ".join(sets), condition, names, values)
 
     def once(self, endpoint: str, release: str, mark: str) -> bool:
         """Set a mark on the record; True for the one caller that set it, so that a thing is done at most once."""
-        names = {"#mark": f"mark_{mark}"}
-        return self._update(
-            endpoint, release, "SET #mark = :true", "attribute_not_exists(#mark)", names, {":true": {"BOOL": True}}
-        )
+        names, values = {"#mark": f"mark_{mark}"}, {":true": {"BOOL": True}}
+        condition = "attribute_exists(endpoint) AND attribute_not_exists(#mark)"
+        return self._update(endpoint, release, "SET #mark = :true", condition, names, values)
+
+    def marked(self, endpoint: str, release: str, mark: str) -> bool:
+        """Say whether a mark is set, consistently."""
+        return f"mark_{mark}" in self._item(endpoint, release, f"mark_{mark}")
 
     def finish(self, record: ReleaseRecord, message: Mapping[str, str]) -> bool:
-        """Write the outcome and its message (the outbox row) in one step; False when there is an outcome already."""
-        names = {"#outcome": "outcome", "#message": "message"}
-        values: dict[str, Any] = {":message": {"S": json.dumps(dict(message))}}
-        sets = ["#message = :message"]
-        for name in (
-            "outcome",
-            "phase",
-            "headline",
-            "reasons",
-            "cause",
-            "finished_at",
-            "verdict",
-            "rollout",
-            "evidence",
-        ):
-            names[f"#{name}"], values[f":{name}"] = name, _to_attribute(name, getattr(record, name))
-            sets.append(f"#{name} = :{name}")
+        """Write the outcome and its message (the outbox) in one step; False when there is an outcome already."""
+        names = {"#message": "message"} | {f"#{name}": name for name in OUTCOME_FIELDS}
+        values = {f":{name}": to_attribute(name, getattr(record, name)) for name in OUTCOME_FIELDS}
+        values[":message"] = text(json.dumps(dict(message)))
+        sets = ", ".join(f"{name} = :{name[1:]}" for name in names)
         condition = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
-        return self._update(record.endpoint, record.release, "SET " + ", ".join(sets), condition, names, values)
+        return self._update(record.endpoint, record.release, f"SET {sets}", condition, names, values)
 
-    def outbox(self, endpoint: str, release: str) -> dict[str, str] | None:
+    def close(self, endpoint: str, release: str, delete_after: int | None) -> bool:
+        """Take a release that can't act any more out of the open ones; False while its outcome is not told.
+
+        delete_after: seconds since 1970, from when DynamoDB may delete the record; None, and a release that is live,
+        previous or retained, keep it.
+        """
+        kept = delete_after is None or self.live(endpoint).keeps(release)
+        update, values = "REMOVE #open", {}
+        if not kept and delete_after is not None:
+            update, values = "SET delete_after = :after REMOVE #open", {":after": number(delete_after)}
+        condition = "attribute_exists(#outcome) AND attribute_exists(message_sent)"
+        return self._update(endpoint, release, update, condition, {"#open": "open", "#outcome": "outcome"}, values)
+
+    def outbox(self, endpoint: str, release: str) -> Outbox | None:
         """Return the message that still has to be sent; None when there is none or it was sent."""
-        item = self._item(endpoint, release)
-        if not item or "message" not in item or "message_sent" in item:
+        item = self._item(endpoint, release, "message", "message_sent", "sending", "sending_at")
+        if "message" not in item or "message_sent" in item:
             return None
-        message: dict[str, str] = json.loads(item["message"]["S"])
-        return message
+        attempts, last = (int(item.get(name, {}).get("N", 0)) for name in ("sending", "sending_at"))
+        return Outbox(json.loads(item["message"]["S"]), attempts, last)
+
+    def begin_sending(self, endpoint: str, release: str, seen: Outbox, now: int) -> bool:
+        """Count an attempt to send, before it is made; False when somebody else began, or the message was sent."""
+        condition = "attribute_exists(message) AND attribute_not_exists(message_sent) AND "
+        condition += "sending = :seen" if seen.attempts else "(attribute_not_exists(sending) OR sending = :seen)"
+        values = {":seen": number(seen.attempts), ":mine": number(seen.attempts + 1), ":now": number(now)}
+        return self._update(endpoint, release, "SET sending = :mine, sending_at = :now", condition, {}, values)
+
+    def sending_failed(self, endpoint: str, release: str, seen: Outbox) -> None:
+        """Take an attempt back that surely sent nothing; seen: the outbox before it."""
+        condition = "attribute_not_exists(message_sent) AND sending = :mine"
+        values = {":seen": number(seen.attempts), ":last": number(seen.last), ":mine": number(seen.attempts + 1)}
+        self._update(endpoint, release, "SET sending = :seen, sending_at = :last", condition, {}, values)
 
     def mark_sent(self, endpoint: str, release: str, message_id: str) -> None:
         """Remember that the outcome's message went out."""
-        self._update(
-            endpoint, release, "SET message_sent = :id", "attribute_exists(endpoint)", {}, {":id": {"S": message_id}}
-        )
+        values = {":id": text(message_id)}
+        self._update(endpoint, release, "SET message_sent = :id", "attribute_exists(endpoint)", {}, values)
 
     def request_abort(self, endpoint: str, release: str, who: str) -> bool:
         """Ask a running release to roll back; False when it already has an outcome."""
@@ -151,161 +187,84 @@ class ReleaseTable:
 
     def ask_restore(self, endpoint: str, claim: Claim, who: str, expires: int) -> bool:
         """Note that somebody asks for a roll back; expires: seconds since 1970. False when the ask's id was used."""
-        values = {":restores": {"S": claim.restores}, ":who": {"S": who[:200]}, ":expires": {"N": str(expires)}}
-        update = "SET restores = :restores, asked_by = :who, expires = :expires"
+        values = {":restores": text(claim.restores), ":who": text(who[:200]), ":expires": number(expires)}
+        values[":after"] = number(expires + ASK_KEPT_SECONDS)
+        update = "SET restores = :restores, asked_by = :who, expires = :expires, delete_after = :after"
         return self._update(endpoint, f"#restore#{claim.ask}", update, "attribute_not_exists(asked_by)", {}, values)
 
     def take_restore(self, endpoint: str, claim: Claim, release: str, now: int) -> str:
-        """Use an ask for the release, once; who asked, or empty: never asked, too long ago, or another release's."""
+        """Use an ask for the release, once; who asked, or empty: never asked, too long ago, or another release's.
+
+        The release that used it gets the same answer again, however late.
+        """
         name = f"#restore#{claim.ask}"
-        condition = "restores = :restores AND expires > :now AND (attribute_not_exists(used_by) OR used_by = :release)"
-        values = {":restores": {"S": claim.restores}, ":now": {"N": str(now)}, ":release": {"S": release}}
+        unused = "attribute_not_exists(used_by) AND expires > :now"
+        condition = f"restores = :restores AND (used_by = :release OR ({unused}))"
+        values = {":restores": text(claim.restores), ":now": number(now), ":release": text(release)}
         if not claim.ask or not self._update(endpoint, name, "SET used_by = :release", condition, {}, values):
             return ""
-        return str(self._item(endpoint, name)["asked_by"]["S"])
+        return str(self._item(endpoint, name, "asked_by")["asked_by"]["S"])
 
-    def live(self, endpoint: str) -> dict[str, str | None]:
-        """Return the ids of the live and the previous good release, and the endpoint's `name` in its own case."""
-        item = self._item(endpoint, "#live")
-        return {name: item.get(name, {}).get("S") for name in ("live", "previous", "name")}
+    def live(self, endpoint: str) -> Live:
+        """Return what is live and what is kept beside it, consistently."""
+        item = self._item(endpoint, LIVE)
+        live, previous, name = (str(item.get(key, {}).get("S", "")) for key in ("live", "previous", "name"))
+        retained = tuple(one["S"] for one in item.get("retained", {}).get("L", ()))
+        return Live(live, previous, name, retained, int(item.get("fence", {}).get("N", 0)))
 
-    def set_live(self, endpoint: str, release: str) -> None:
-        """Make a release the live one; what was live becomes the previous good one. Idempotent."""
-        before = self.live(endpoint)["live"]
-        if before == release:
-            return
-        item = {"endpoint": {"S": endpoint.lower()}, "release": {"S": "#live"}, "name": {"S": endpoint}}
-        item |= {"live": {"S": release}} | ({"previous": {"S": before}} if before else {})
-        self._dynamodb.put_item(TableName=self._table, Item=item)
+    def set_live(self, endpoint: str, release: str, fence: int) -> bool:
+        """Make a release the live one under its fence; False when an owner with a greater fence did so already."""
+        while (seen := self.live(endpoint)).fence <= fence:
+            if self._put_live(endpoint, seen, promoted(seen, release, endpoint, fence)):
+                return True
+        return False
 
-    def claim_sequence(self, endpoint: str, key: str, sequence: str) -> bool:
-        """Record the latest event seen of a key; False when a later one was seen already."""
-        name = "#sequencer#" + hashlib.sha256(key.encode()).hexdigest()[:32]
-        return self._update(
-            endpoint,
-            name,
-            "SET seen = :seen",
-            "attribute_not_exists(seen) OR seen <= :seen",
-            {},
-            {":seen": {"S": sequence}},
-        )
+    def forget_retained(self, endpoint: str, releases: Iterable[str], delete_after: int | None = None) -> None:
+        """Forget good releases whose model and config are gone; the live and the previous one stay.
 
-    def announce(self, endpoint: str, order: str) -> None:
-        """Tell the lease that a release of this order wants the endpoint; older waiting ones read it."""
-        self._update(
-            endpoint,
-            "#lease",
-            "SET newest = :order",
-            "attribute_not_exists(newest) OR newest < :order",
-            {},
-            {":order": {"S": order}},
-        )
+        delete_after: seconds since 1970, from when DynamoDB may delete their records, where those are closed.
+        """
+        gone = set(releases) - {(seen := self.live(endpoint)).live, seen.previous}
+        while not self._put_live(endpoint, seen, seen.without(gone)):
+            seen = self.live(endpoint)
+            gone -= {seen.live, seen.previous}
+        condition = "attribute_exists(#outcome) AND attribute_not_exists(#open)"
+        for release in sorted(gone) if delete_after is not None else ():
+            names, values = {"#open": "open", "#outcome": "outcome"}, {":after": number(delete_after or 0)}
+            self._update(endpoint, release, "SET delete_after = :after", condition, names, values)
 
-    def lease(self, endpoint: str) -> Lease:
-        """Read the lease, consistently."""
-        item = self._item(endpoint, "#lease")
-        return Lease(
-            owner=item.get("owner", {}).get("S", ""),
-            execution_arn=item.get("execution_arn", {}).get("S", ""),
-            fence=int(item.get("fence", {}).get("N", 0)),
-            expires=int(item.get("expires", {}).get("N", 0)),
-            newest=item.get("newest", {}).get("S", ""),
-        )
+    def _put_live(self, endpoint: str, seen: Live, new: Live) -> bool:
+        """Write `#live` where it still is as it was seen."""
+        if seen == new:
+            return True
+        values = {":live": text(new.live), ":previous": text(new.previous), ":name": text(new.name)}
+        values |= {":retained": {"L": [text(one) for one in new.retained]}, ":fence": number(new.fence)}
+        names = {"#name": "name", "#previous": "previous"}
+        update = "SET live = :live, #previous = :previous, #name = :name, retained = :retained, fence = :fence"
+        condition = "attribute_not_exists(live)"
+        if seen.live:
+            values |= {":seen": text(seen.live), ":seen_fence": number(seen.fence)}
+            values[":seen_retained"] = {"L": [text(one) for one in seen.retained]}
+            condition = "live = :seen AND (attribute_not_exists(fence) OR fence = :seen_fence)"
+            condition += " AND (attribute_not_exists(retained) OR retained = :seen_retained)"
+        return self._update(endpoint, LIVE, update, condition, names, values)
 
-    def acquire(self, endpoint: str, release: str, execution_arn: str, seen: Lease, now: int) -> int | None:
-        """Take the lease that was read as `seen`; the new fence, or None when somebody was quicker."""
-        values = {
-            ":me": {"S": release},
-            ":arn": {"S": execution_arn},
-            ":expires": {"N": str(now + LEASE_SECONDS)},
-            ":one": {"N": "1"},
-            ":fence": {"N": str(seen.fence)},
-        }
-        condition = "attribute_not_exists(fence) OR fence = :fence"
-        update = "SET #owner = :me, execution_arn = :arn, expires = :expires ADD fence :one"
-        taken = self._update(endpoint, "#lease", update, condition, {"#owner": "owner"}, values)
-        return seen.fence + 1 if taken else None
+    def first_brought(self, endpoint: str, digest: str, release: str, order: str) -> Brought:
+        """Note that a release brings a signed model, and return the earliest one that did, by order of upload."""
+        name = f"#signed#{digest}"
+        values = {":release": text(release), ":order": text(order)}
+        names, condition = {"#order": "order"}, "attribute_not_exists(#order) OR #order > :order"
+        update = "SET brought_by = :release, #order = :order"
+        if self._update(endpoint, name, update, condition, names, values):
+            return Brought(release, order)
+        item = self._item(endpoint, name)
+        return Brought(item["brought_by"]["S"], item["order"]["S"])
 
-    def renew(self, endpoint: str, fence: int, now: int) -> bool:
-        """Extend the lease; False when it is no longer ours."""
-        return self._update(
-            endpoint,
-            "#lease",
-            "SET expires = :expires",
-            "fence = :fence AND attribute_exists(#owner)",
-            {"#owner": "owner"},
-            {":expires": {"N": str(now + LEASE_SECONDS)}, ":fence": {"N": str(fence)}},
-        )
 
-    def release_lease(self, endpoint: str, release: str) -> bool:
-        """Give the lease back; False when it is not ours."""
-        condition, names = "#owner = :me", {"#owner": "owner"}
-        return self._update(
-            endpoint, "#lease", "REMOVE #owner, execution_arn, expires", condition, names, {":me": {"S": release}}
-        )
-
-    def approval_token(self, endpoint: str, release: str) -> str | None:
-        """Return the callback token of a release that waits for approval."""
-        token: str | None = self._item(endpoint, release).get("approval_token", {}).get("S")
-        return token
-
-    def _item(self, endpoint: str, release: str) -> dict[str, Any]:
-        key = {"endpoint": {"S": endpoint.lower()}, "release": {"S": release}}
-        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        return dict(answer.get("Item", {}))
-
-    def _update(
-        self,
-        endpoint: str,
-        release: str,
-        update: str,
-        condition: str,
-        names: Mapping[str, str],
-        values: Mapping[str, Any],
-    ) -> bool:
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "Key": {"endpoint": {"S": endpoint.lower()}, "release": {"S": release}},
-            "UpdateExpression": update,
-            "ConditionExpression": condition,
-            "ExpressionAttributeValues": dict(values),
-        }
-        if names:
-            request["ExpressionAttributeNames"] = dict(names)
-        return self._write(lambda: self._dynamodb.update_item(**request))
-
-    @staticmethod
-    def _write(call: Any) -> bool:
+def _readable(items: Iterable[Item]) -> Iterator[ReleaseRecord]:
+    """Read rows as records; one that can't be read costs only itself."""
+    for item in items:
         try:
-            call()
-        except ClientError as error:
-            if code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
-
-
-def _to_attribute(name: str, value: Any) -> dict[str, Any]:
-    if name in DOCUMENTS:
-        return {"S": json.dumps(value)}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int):
-        return {"N": str(value)}
-    return {"S": str(value)}
-
-
-def _record(item: Mapping[str, Any]) -> ReleaseRecord:
-    values: dict[str, Any] = {}
-    for name, field in FIELDS.items():
-        if name not in item:
-            continue
-        kind, raw = next(iter(item[name].items()))
-        if name in DOCUMENTS:
-            values[name] = json.loads(raw)
-        else:
-            values[name] = int(raw) if kind == "N" else raw
-        if field.name in ("reasons", "problems"):
-            values[name] = tuple(values[name])
-    values["endpoint"] = item["name"]["S"]
-    return ReleaseRecord(**values)
+            yield to_record(item)
+        except BadRecordError as error:
+            logger.error("skipped: %s", error)

@@ -10,35 +10,27 @@ from modeldrop.clock import moment, now
 from modeldrop.errors import AbortedError, LeaseLostError, SupersededError
 from modeldrop.observability import entry
 from modeldrop.release import lease as leases
+from modeldrop.release.lease import Lease
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
 
 
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Take the lease or say how long to wait: {acquired, wait_seconds}. SupersededError when a newer release waits."""
+    """Take the lease or say how long to wait: {acquired, wait_seconds}. SupersededError when a newer release waits.
+
+    A release that comes here passed validation: what would not go live itself supersedes nothing.
+    """
     table = ReleaseTable(settings().release_table)
-    endpoint, release = event["endpoint"], event["release"]
-    record = table.require(endpoint, release)
+    record = table.require(event["endpoint"], event["release"])
     if record.abort_requested_by:
         raise AbortedError(f"aborted by {record.abort_requested_by} before the rollout began")
-    table.announce(endpoint, record.order)
-    supersede_approvals(table, record)
-    lease = table.lease(endpoint)
-    seconds = int(now().timestamp())
-    asks = leases.must_ask_for_owner(lease, release, seconds)
-    running = asks and executions.is_running(lease.execution_arn)
-    match leases.decide(lease, release, record.order, seconds, owner_running=running):
-        case "superseded":
-            raise SupersededError("a newer release of this endpoint took its place while it waited")
-        case "keep":
-            fence: int | None = lease.fence
-        case "acquire":
-            fence = table.acquire(endpoint, release, event["execution_arn"], lease, seconds)
-        case "wait":
-            fence = None
+    table.announce(record.endpoint, record.order)
+    lease = table.lease(record.endpoint)
+    supersede_approval(table, lease, record)
+    fence = take(table, lease, record, event["execution_arn"])
     if fence is not None:
-        table.update(endpoint, release, fence=fence, execution_arn=event["execution_arn"])
+        note(table, record, fence, event["execution_arn"])
         return {"acquired": True, "wait_seconds": 0}
     waited = (now() - moment(record.admitted_at)).total_seconds()
     if waited > leases.MAX_WAIT_SECONDS:
@@ -46,10 +38,34 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     return {"acquired": False, "wait_seconds": leases.wait_seconds(waited)}
 
 
-def supersede_approvals(table: ReleaseTable, newer: ReleaseRecord) -> None:
-    """End the wait of older releases that nobody has approved yet: they hold no lease, so they would never look."""
-    for older in table.recent(newer.endpoint):
-        if older.outcome is None and older.phase == "approving" and older.order < newer.order:
-            token = table.approval_token(older.endpoint, older.release)
-            if token:
-                executions.fail_task(token, "SupersededError", f"{newer.release} took its place before it was approved")
+def take(table: ReleaseTable, lease: Lease, record: ReleaseRecord, execution_arn: str) -> int | None:
+    """Take the lease that was read; the fence, or None where it is another's."""
+    seconds = int(now().timestamp())
+    asks = leases.must_ask_for_owner(lease, record.release, seconds)
+    running = asks and executions.is_running(lease.execution_arn)
+    match leases.decide(lease, record.release, record.order, seconds, owner_running=running):
+        case "superseded":
+            raise SupersededError("a newer release of this endpoint took its place while it waited")
+        case "keep":
+            return lease.fence
+        case "acquire":
+            return table.acquire(record.endpoint, record.release, execution_arn, lease, seconds)
+        case "wait":
+            return None
+
+
+def note(table: ReleaseTable, record: ReleaseRecord, fence: int, execution_arn: str) -> None:
+    """Write the fence into the record; a release that was ended meanwhile gives the lease back."""
+    if not table.update(record.endpoint, record.release, fence=fence, execution_arn=execution_arn):
+        table.release_lease(record.endpoint, record.release)
+        raise LeaseLostError(f"{record.release} was ended while it waited for the endpoint")
+
+
+def supersede_approval(table: ReleaseTable, lease: Lease, newer: ReleaseRecord) -> None:
+    """End the wait of an older release that nobody has approved yet: it holds no lease, so it would never look."""
+    older = leases.supersedes(lease, newer.order)
+    if not older:
+        return
+    if token := table.approval_token(newer.endpoint, older):
+        executions.fail_task(token, "SupersededError", f"{newer.release} took its place before it was approved")
+    table.forget_approval(newer.endpoint, older)

@@ -32,35 +32,49 @@ def admit(upload: Upload) -> dict[str, Any]:
     created = table.create(record)
     if not created:
         logger.info("duplicate event", extra={"release": record.release})
-    # started for a duplicate too: the first event's function may have died between the two calls
-    executions.start_once(settings().state_machine_arn, record.release, json.dumps(execution_input(record)))
+        record = table.require(record.endpoint, record.release)
+    # started for a duplicate too: the first event's function may have died between the two calls. A death between any
+    # two writes is mended by the event's next delivery, or by Reconcile: it finds an upload without a record, and an
+    # open record without an execution
+    if record.outcome is None:
+        executions.start_once(settings().state_machine_arn, record.release, json.dumps(execution_input(record)))
     return {"endpoint": record.endpoint, "release": record.release, "created": created}
 
 
 def read_upload(detail: dict[str, Any]) -> Upload:
-    """Pin the version that the event names."""
+    """Pin the version that the event names; the current one where it names none, as Reconcile's own calls do."""
     bucket, key = detail["bucket"]["name"], detail["object"]["key"]
     version = detail["object"].get("version-id", "")
     head = objects.head(bucket, key, version)
+    if not version:
+        version = head.get("VersionId", "")
+    require_version(bucket, key, version)
     modified: datetime = head["LastModified"]
     sequencer = detail["object"].get("sequencer", "")
     claim = claimed(head.get("Metadata") or {})
     return Upload(bucket, key, version, modified, sequencer, int(head["ContentLength"]), claim)
 
 
+def require_version(bucket: str, key: str, version: str) -> None:
+    """Refuse an upload without a version of its own: what is validated and what is served could be two things."""
+    if version in ("", "null"):
+        what = f"bucket {bucket} keeps no versions, so that nothing pins what was uploaded"
+        fix = "Enable versioning on the bucket, as template.yaml does, and upload again."
+        raise RejectedError([Problem("UPLOAD_UNVERSIONED", what, where=uploads.shown(key), fix=fix)])
+
+
 def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
     """Make the record of an upload; one that can't become a release carries its problems from the start."""
-    endpoint, label, superseded = uploads.table_endpoint(upload.key), "", ""
+    endpoint, label = uploads.table_endpoint(upload.key), ""
     problems: tuple[dict[str, str], ...] = ()
     try:
         asked = uploads.destination(upload.key)
-        endpoint, label = asked.endpoint, asked.label
-        require_same_case(endpoint, table.live(endpoint)["name"])
+        label = asked.label
+        # filed under the name that is known, also where it is refused
+        endpoint = table.live(asked.endpoint).name or asked.endpoint
+        require_same_case(asked.endpoint, endpoint)
     except RejectedError as error:
         problems = tuple({name: str(value) for name, value in asdict(one).items()} for one in error.problems)
-    else:
-        if not table.claim_sequence(endpoint, upload.key, uploads.sequence(upload.sequencer)):
-            superseded = "a later upload of the same key was seen first"
     release = uploads.release_id(upload, endpoint)
     beside = {} if problems else pinned(upload, endpoint)
     return ReleaseRecord(
@@ -80,7 +94,6 @@ def admission(upload: Upload, table: ReleaseTable) -> ReleaseRecord:
         admitted_at=iso(now()),
         phase="waiting",
         problems=problems,
-        reasons=(superseded,) if superseded else (),
     )
 
 
@@ -95,9 +108,9 @@ def asked_by(claim: Claim, endpoint: str, release: str, table: ReleaseTable) -> 
     return table.take_restore(endpoint, claim, release, int(now().timestamp())) if claim.restores else ""
 
 
-def require_same_case(endpoint: str, known: str | None) -> None:
+def require_same_case(endpoint: str, known: str) -> None:
     """Refuse a name that differs from a known endpoint's only in case: one name to SageMaker (CreateEndpoint)."""
-    if known and known != endpoint:
+    if known != endpoint:
         what = f"the endpoint is called {known!r}; {endpoint!r} differs only in case, and SageMaker takes them for one"
         raise RejectedError([Problem("ENDPOINT_CASE", what, fix=f"Upload to {known}/.")])
 
@@ -106,8 +119,6 @@ def execution_input(record: ReleaseRecord) -> dict[str, Any]:
     """Return what the state machine starts with: ids, and what admission already knows the end to be."""
     if record.problems:
         cause = {"state": "Admit", "error": "RejectedError", "message": record.problems[0]["what"]}
-    elif record.reasons:
-        cause = {"state": "Admit", "error": "SupersededError", "message": record.reasons[0]}
     else:
         cause = {}
     return {"endpoint": record.endpoint, "release": record.release, "cause": cause}

@@ -1,115 +1,100 @@
-"""Reconcile: every 15 minutes, find what no event will mend any more, and mend it."""
+"""Reconcile: every 15 minutes, find what no event will mend any more, and mend it.
+
+It looks at uploads of the last day and at open releases only. What a release leaves in SageMaker, CloudWatch and S3 is
+found by its own names, in the run that is started for it.
+"""
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from modeldrop.aws import endpoints, executions, objects
+from modeldrop.aws import executions, objects
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import moment, now
-from modeldrop.handlers.admit import admit
+from modeldrop.clock import now
+from modeldrop.handlers.admit import admit, execution_input, read_upload
 from modeldrop.observability import entry, logger, metrics
 from modeldrop.release import upload as uploads
-from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.upload import Upload
+from modeldrop.release.recovery import OpenRelease, is_due, may_begin, recovery_input, recovery_name
 from modeldrop.settings import settings
 
 # an event is usually there in seconds; EventBridge itself gives up after 24 hours
 EVENT_LATE = timedelta(minutes=5)
 EVENT_LOST = timedelta(hours=24)
-# admission starts the execution in the same call
-EXECUTION_LATE = timedelta(minutes=2)
-# a rehearsal that lives longer than its workflow allows
-REHEARSAL_STALE = timedelta(hours=1)
-REHEARSAL_NAME = re.compile(r"r-\d{14}-[0-9a-f]{12}")
+
+Mended = dict[str, list[str]]
 
 
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer with what was mended, by kind."""
+    """Answer with what was mended, by kind, and with what could not be: one fault costs only what it hits."""
     table, at = ReleaseTable(settings().release_table), now()
-    mended = {
-        "admitted": admit_lost_uploads(table, at),
-        "recovered": recover_dead_releases(table, at),
-        "swept": [*sweep_rehearsals(at), *sweep_copies(at)],
-    }
+    mended: Mended = {"admitted": [], "begun": [], "ended": [], "unreconciled": []}
+    attempt(mended, "uploads", partial(admit_lost_uploads, table, at, mended))
+    attempt(mended, "releases", partial(end_lost_releases, table, at, mended))
     metrics.add_metric(name="Reconciled", unit=MetricUnit.Count, value=1)
     if any(mended.values()):
         logger.warning("mended", extra={"mended": mended})
     return mended
 
 
-def admit_lost_uploads(table: ReleaseTable, at: datetime) -> list[str]:
-    """Admit every upload of the last day that no event told us of."""
-    admitted = []
+def attempt(mended: Mended, what: str, step: Callable[[], None]) -> None:
+    """Take one step; its error is told, and ends nothing else."""
+    try:
+        step()
+    except Exception as error:
+        logger.exception("could not be reconciled: %s", what)
+        metrics.add_metric(name="Unreconciled", unit=MetricUnit.Count, value=1)
+        mended["unreconciled"].append(f"{what}: {type(error).__name__}: {error}"[:500])
+
+
+def admit_lost_uploads(table: ReleaseTable, at: datetime, mended: Mended) -> None:
+    """Admit every upload of the last day that no event told us of; the current version of a key only."""
     for version in objects.latest_versions(settings().upload_bucket, uploads.ARTIFACT_NAME):
-        age = at - version["LastModified"]
-        if not EVENT_LATE < age < EVENT_LOST:
-            continue
-        upload = Upload(
-            settings().upload_bucket, version["Key"], version["VersionId"], version["LastModified"], "", version["Size"]
-        )
-        endpoint = uploads.table_endpoint(upload.key)
-        if table.get(endpoint, uploads.release_id(upload, endpoint)) is None:
-            admitted.append(admit(upload)["release"])
-    return admitted
+        if EVENT_LATE < at - version["LastModified"] < EVENT_LOST:
+            attempt(mended, version["Key"], partial(admit_lost, table, version, mended))
 
 
-def recover_dead_releases(table: ReleaseTable, at: datetime) -> list[str]:
-    """Bring every release without an outcome whose execution has ended to its outcome."""
-    recovered = []
-    for endpoint in table.endpoints():
-        for record in table.recent(endpoint, limit=50):
-            finished = record.outcome is not None and table.outbox(endpoint, record.release) is None
-            if finished or at - moment(record.admitted_at) < EXECUTION_LATE or runs(record):
-                continue
-            recover(record, at)
-            recovered.append(record.release)
-    return recovered
+def admit_lost(table: ReleaseTable, version: dict[str, Any], mended: Mended) -> None:
+    """Admit one upload that has no release; its metadata is read, since it may be a roll back that was asked for."""
+    endpoint = uploads.table_endpoint(version["Key"])
+    named = {"key": version["Key"], "version-id": version["VersionId"]}
+    bucket = settings().upload_bucket
+    listed = uploads.Upload(bucket, version["Key"], version["VersionId"], version["LastModified"], "", version["Size"])
+    if not table.exists(endpoint, uploads.release_id(listed, endpoint)):
+        mended["admitted"].append(admit(read_upload({"bucket": {"name": bucket}, "object": named}))["release"])
 
 
-def runs(record: ReleaseRecord) -> bool:
-    """Say whether the release's own execution still runs."""
-    return executions.is_running(executions.arn(settings().state_machine_arn, record.release))
+def end_lost_releases(table: ReleaseTable, at: datetime, mended: Mended) -> None:
+    """Bring every open release that nothing works on to its outcome, its message, and its end."""
+    for seen in table.open_releases():
+        attempt(mended, seen.release, partial(end_lost, table, seen, at, mended))
 
 
-def recover(record: ReleaseRecord, at: datetime) -> None:
-    """Start the recovery that a failed execution's event would have started; once an hour at most, by its name."""
-    ids = {"endpoint": record.endpoint, "release": record.release}
-    cause = "the execution ended and no event of it arrived"
-    detail = {"input": json.dumps(ids), "name": record.release, "status": "LOST", "cause": cause}
-    name = f"{record.release}-recover-{at:%Y%m%d%H}"
-    executions.start_once(settings().state_machine_arn, name, json.dumps({"detail": detail}))
+def end_lost(table: ReleaseTable, seen: OpenRelease, at: datetime, mended: Mended) -> None:
+    """Begin a release that never began, or start the run that ends it."""
+    if not is_due(seen, at) or is_worked_on(table, seen):
+        return
+    # the index may be late, and a record that can't be read is told here instead of by a run that fails each hour
+    record = table.require(seen.endpoint, seen.release)
+    machine = settings().state_machine_arn
+    if may_begin(record, at) and executions.start_once(machine, seen.release, json.dumps(execution_input(record))):
+        mended["begun"].append(seen.release)
+    elif executions.start_once(machine, recovery_name(seen.release, at), json.dumps(recovery_input(seen))):
+        mended["ended"].append(seen.release)
 
 
-def sweep_rehearsals(at: datetime) -> list[str]:
-    """Delete throw-away endpoints, configs and models that outlived their rehearsal."""
-    stale = endpoints.older_than(at - REHEARSAL_STALE, "r-")
-    delete = {
-        "endpoint": endpoints.delete_endpoint,
-        "config": endpoints.delete_config,
-        "model": endpoints.delete_model,
-    }
-    # AWS refuses to delete what is being created; it is looked at again in 15 minutes
-    busy = {name for name in stale["endpoint"] if endpoints.describe(name).status == "Creating"}
-    swept = []
-    for kind, names in stale.items():
-        for name in filter(REHEARSAL_NAME.fullmatch, names):
-            if name not in busy:
-                delete[kind](name)
-                swept.append(f"{kind} {name}")
-    return swept
-
-
-def sweep_copies(at: datetime) -> list[str]:
-    """Delete copies of artifacts that outlived their rehearsal."""
-    bucket = settings().approved_bucket
-    old = list(objects.older_than(bucket, "rehearsal/", at - REHEARSAL_STALE))
-    for key in old:
-        objects.delete(bucket, key)
-    return [f"copy {key}" for key in old]
+def is_worked_on(table: ReleaseTable, seen: OpenRelease) -> bool:
+    """Say whether an execution of the release runs: its own, the one its record names, or one that holds its lease."""
+    own = executions.arn(settings().state_machine_arn, seen.release)
+    known = {own, seen.execution_arn or own}
+    if any(executions.is_running(arn) for arn in sorted(known)):
+        return True
+    lease = table.lease(seen.endpoint)
+    named = lease.execution_arn if lease.owner == seen.release else ""
+    return bool(named) and named not in known and executions.is_running(named)

@@ -6,8 +6,12 @@ from typing import Any
 
 from modeldrop.aws import messages
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.observability import entry
+from modeldrop.errors import SupersededError
+from modeldrop.observability import entry, logger
+from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
+
+APPROVAL_ASKED = "approval_asked"
 
 
 @entry
@@ -16,14 +20,30 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     table = ReleaseTable(settings().release_table)
     record = table.require(event["endpoint"], event["release"])
     table.update(record.endpoint, record.release, phase="approving", approval_token=event["task_token"])
+    # a newer release announces itself and then reads who waits; this one notes that it waits and then reads the newest
+    table.note_approval(record.endpoint, record.release, record.order)
     table.release_lease(record.endpoint, record.release)
-    if table.once(record.endpoint, record.release, "approval_asked"):
-        body = (
-            f"Release   {record.release}\nEndpoint  {record.endpoint}\n"
-            f"Waiting   for approval before the rollout, 24 hours at most\n"
-            f"Next      modeldrop approve {record.release}, or modeldrop deny {record.release}\n"
-        )
-        subject = f"modeldrop APPROVAL WANTED {record.endpoint}"
-        attributes = {"endpoint": record.endpoint, "outcome": "approving", "severity": "info"}
-        messages.publish(settings().releases_topic_arn, subject[:99], body, attributes)
+    if table.lease(record.endpoint).newest > record.order:
+        table.forget_approval(record.endpoint, record.release)
+        raise SupersededError("a newer release of this endpoint took its place before it was approved")
+    ask(table, record)
     return {"asked": True}
+
+
+def ask(table: ReleaseTable, record: ReleaseRecord) -> None:
+    """Send the question, which a retry sends again only where it is not known that it went out."""
+    if table.marked(record.endpoint, record.release, APPROVAL_ASKED):
+        return
+    body = (
+        f"Release   {record.release}\nEndpoint  {record.endpoint}\n"
+        f"Waiting   for approval before the rollout, 24 hours at most\n"
+        f"Next      modeldrop approve {record.release}, or modeldrop deny {record.release}\n"
+    )
+    subject = f"modeldrop APPROVAL WANTED {record.endpoint}"
+    attributes = {"endpoint": record.endpoint, "outcome": "approving", "severity": "info"}
+    messages.publish(settings().releases_topic_arn, subject[:99], body, attributes)
+    try:
+        table.once(record.endpoint, record.release, APPROVAL_ASKED)
+    except Exception:
+        # an error here would only ask once more
+        logger.exception("the question was sent, and could not be marked so")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from modeldrop.errors import Problem
+from modeldrop.policy.environment import APPLICATION_PREFIX, MAX_ENVIRONMENT_BYTES, MAX_ENVIRONMENT_BYTES_EACH
 from modeldrop.policy.model import EndpointPolicy, Policy
-from modeldrop.policy.schema import MAX_ENVIRONMENT_BYTES, MAX_ENVIRONMENT_BYTES_EACH
 
 # UpdateEndpoint: MaximumExecutionTimeoutInSeconds at most 28,800, and it must exceed the sum of all waits
 MAX_ROLLOUT_SECONDS = 28_800
@@ -20,6 +20,7 @@ def conflicts(policy: Policy) -> list[Problem]:
     return [
         *_autoscaling(endpoint),
         *_environment(endpoint),
+        *_application(policy),
         *_instance_type(endpoint),
         *_canary(policy),
         *_time(policy),
@@ -74,6 +75,19 @@ def _environment(endpoint: EndpointPolicy) -> Iterator[Problem]:
             f"endpoint.environment has {total} bytes of names and values; allowed: at most {MAX_ENVIRONMENT_BYTES}",
             "endpoint.environment",
             "Put large settings in the model's assets.",
+        )
+
+
+def _application(policy: Policy) -> Iterator[Problem]:
+    """The application's own variables are for its code: without code nobody reads them."""
+    names = [name for name in policy.endpoint.environment if name.startswith(APPLICATION_PREFIX)]
+    if names and policy.artifact.code != "allow":
+        what = (
+            f"endpoint.environment has {len(names)} names that begin with {APPLICATION_PREFIX}, and artifact.code is "
+        )
+        fix = "Remove them, or set artifact: {code: allow} for a model that brings a handler in code/."
+        yield Problem(
+            "POLICY_ENVIRONMENT", f"{what}{policy.artifact.code}", f"endpoint.environment.{names[0]:.60}", fix
         )
 
 

@@ -1,8 +1,8 @@
 """The JSON Schema of rollout.yaml: the one place that holds its fields, words, limits and defaults.
 
-Editors use it as it is. Three keywords of our own, which other validators ignore, carry what JSON Schema cannot say:
-`x-quantity` (kind of quantity and its range), `x-allowed` (the allowed values in words, for messages) and
-`x-not-built` (words that are planned: refused, with that reason).
+Editors use it as it is. Keywords of our own, which other validators ignore, carry what JSON Schema cannot say:
+`x-quantity` (kind of quantity and its range), `x-whole` (range of a whole number that is text), `x-allowed` (the
+allowed values in words, for messages) and `x-not-built` (words that are planned: refused, with that reason).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import sys
 from typing import Any
 
+from modeldrop.policy.environment import environment_schema
 from modeldrop.policy.units import QUANTITIES, Kind
 
 JsonSchema = dict[str, Any]
@@ -26,9 +27,6 @@ SIGNATURE_KEY = (
 )
 # outputs of a serving signature are named by their authors; TensorFlow itself asks for text only
 OUTPUT_NAME = r"^[a-zA-Z0-9_./-]{0,128}$"
-MAX_ENVIRONMENT_ENTRIES = 100
-MAX_ENVIRONMENT_BYTES_EACH = 1024
-MAX_ENVIRONMENT_BYTES = 32 * 1024
 
 
 def _quantity(
@@ -107,26 +105,6 @@ def _endpoint() -> JsonSchema:
         required=["min", "max", "invocations_per_instance_per_minute"],
         examples=[{"min": 2, "max": 8, "invocations_per_instance_per_minute": 1200}],
     )
-    environment = {
-        "type": "object",
-        "title": "Container environment",
-        "description": f"Environment of the model container: at most {MAX_ENVIRONMENT_ENTRIES} entries, "
-        f"{MAX_ENVIRONMENT_BYTES_EACH} bytes each name and value, {MAX_ENVIRONMENT_BYTES} bytes in all.",
-        "default": {},
-        "examples": [{"SAGEMAKER_TFS_ENABLE_BATCHING": "true"}],
-        "maxProperties": MAX_ENVIRONMENT_ENTRIES,
-        "propertyNames": {
-            "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$",
-            "maxLength": MAX_ENVIRONMENT_BYTES_EACH,
-            "x-allowed": "names of letters, digits and _, not starting with a digit",
-        },
-        "additionalProperties": {
-            "type": "string",
-            "maxLength": MAX_ENVIRONMENT_BYTES_EACH,
-            "x-allowed": f'text of at most {MAX_ENVIRONMENT_BYTES_EACH} bytes (put numbers and true in quotes: "true")',
-        },
-        "x-allowed": f"at most {MAX_ENVIRONMENT_ENTRIES} names with text",
-    }
     return _section(
         "What the production variant is made of.",
         {
@@ -147,7 +125,7 @@ def _endpoint() -> JsonSchema:
                 examples=[2],
             ),
             "autoscaling": autoscaling,
-            "environment": environment,
+            "environment": environment_schema(),
             "metrics_every": _quantity(
                 "duration",
                 "Metric period; 10s and 30s switch enhanced metrics on.",
@@ -281,6 +259,7 @@ def _judge() -> JsonSchema:
                 "description": "Metrics that are shown, not acted on.",
                 "items": {"enum": ["errors", "slow", "drift"], "x-allowed": "errors, slow or drift"},
                 "uniqueItems": True,
+                "maxItems": 3,
                 "default": [],
                 "x-allowed": "a list of different words: errors, slow, drift",
             },

@@ -1,7 +1,8 @@
 """YAML as a policy needs it: plain data only, and every value's line known.
 
 No aliases or anchors (expansion bombs), no tags, no duplicate keys; `true` and `false` are the only booleans, so that
-`off` stays a word, and nothing turns into a date or a number in base 60.
+`off` stays a word, and nothing turns into a date or a number in base 60. Whoever may upload writes it, so bytes, depth,
+nodes and names are bounded before anything is built from them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ from modeldrop.errors import Problem
 
 MAX_POLICY_BYTES = 64 * 1024
 MAX_DEPTH = 16
+# a policy that sets every field has about 150 of them, and 100 variables have 200
+MAX_NODES = 1000
+MAX_NAME_CHARACTERS = 128
+# of a value or a path, in a message
+MAX_SHOWN = 80
+MAX_ITEMS_SHOWN = 5
 
 Path = tuple[str | int, ...]
 
@@ -111,8 +118,12 @@ class _Reading:
                 self.problems.append(Problem("POLICY_KEY", "a field name must be one word", place, "Name a field."))
                 continue
             key = str(key_node.value)
+            if len(key) > MAX_NAME_CHARACTERS:
+                what = f"a field name has {len(key)} characters; allowed: {MAX_NAME_CHARACTERS}"
+                self.problems.append(Problem("POLICY_KEY", what, place, "Name a field."))
+                continue
             if key in found:
-                what = f"{'.'.join(map(str, (*path, key)))} is given twice"
+                what = f"{shown_path((*path, key))} is given twice"
                 self.problems.append(Problem("POLICY_DUPLICATE_KEY", what, place, "Keep one of them."))
             found[key] = self.value(value_node, (*path, key))
         return found
@@ -128,6 +139,7 @@ def _loader_class() -> Any:
 
         yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  yaml's own attribute
         depth = 0
+        nodes = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it out
@@ -141,6 +153,11 @@ def _loader_class() -> Any:
                     Problem("POLICY_TAG", f"tag {event.tag!r:.60} is not taken", where, "Remove it.")
                 )
             self.depth += 1
+            self.nodes += 1
+            if self.nodes > MAX_NODES:
+                raise _RefusedNodeError(
+                    Problem("POLICY_NODES", f"more than {MAX_NODES} names and values", where, "Keep what is policy.")
+                )
             if self.depth > MAX_DEPTH:
                 raise _RefusedNodeError(
                     Problem("POLICY_DEPTH", f"nested deeper than {MAX_DEPTH}", where, "A policy has three levels.")
@@ -158,6 +175,39 @@ def _loader_class() -> Any:
     ):
         StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
     return StrictLoader
+
+
+def shown_path(path: Path) -> str:
+    """The path of a field for a message: dotted, escaped where a part is not a plain word, and cut."""
+    if not path:
+        return "the policy"
+    dotted = ".".join(map(str, path))
+    plain = all(re.fullmatch(r"[a-zA-Z0-9_.-]+", str(part)) for part in path)
+    return shown(dotted, plain=plain)
+
+
+def shown(value: Any, *, plain: bool = False) -> str:
+    """A value for a message: cut, and escaped unless it is plain text, so that it is only data."""
+    if value is None:
+        return "nothing"
+    cut = value[:MAX_SHOWN] if isinstance(value, str) else value
+    text = cut if plain else _escaped(cut)
+    return text if len(text) <= MAX_SHOWN and cut == value else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def _escaped(value: Any) -> str:
+    """What a list or section holds is not written out: it may be as long as the file."""
+    if isinstance(value, dict):
+        return f"a section of {len(value)} fields"
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if len(value) > MAX_ITEMS_SHOWN else ascii([_scalar(one) for one in value])
+    return ascii(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:MAX_SHOWN]
+    return value if value is None or isinstance(value, int | float) else "..."
 
 
 def _place(mark: Any) -> str:

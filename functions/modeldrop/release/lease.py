@@ -12,13 +12,19 @@ MAX_WAIT_SECONDS = 12 * 3600
 
 @dataclass(frozen=True)
 class Lease:
-    """The `#lease` item. fence grows by one with each new owner; expires is Unix seconds; newest is an `order`."""
+    """The `#lease` row.
+
+    fence grows by one with each new owner. expires: seconds since 1970. newest: the greatest `order` of a validated
+    release that wanted the endpoint. approving, approving_order: the release that waits for approval without the lease.
+    """
 
     owner: str = ""
     execution_arn: str = ""
     fence: int = 0
     expires: int = 0
     newest: str = ""
+    approving: str = ""
+    approving_order: str = ""
 
 
 Decision = Literal["acquire", "keep", "wait", "superseded"]
@@ -44,6 +50,18 @@ def decide(lease: Lease, release: str, order: str, now: int, *, owner_running: b
     if lease.expires <= now and not owner_running:
         return "acquire"
     return "wait"
+
+
+def decide_hold(lease: Lease, release: str, now: int, *, owner_running: bool) -> Literal["keep", "acquire", "wait"]:
+    """Say what a release that ends does: no newer release supersedes an ending, and an owner that runs is not raced."""
+    if lease.owner == release:
+        return "keep"
+    return "acquire" if not lease.owner or (lease.expires <= now and not owner_running) else "wait"
+
+
+def supersedes(lease: Lease, order: str) -> str:
+    """Return the release that waits for approval and is older than the one of this order; empty where there is none."""
+    return lease.approving if lease.approving and lease.approving_order < order else ""
 
 
 def wait_seconds(waited: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,6 +51,10 @@ def rehearsal_line(facts: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
 Step = Literal["create", "wait", "probe", "give_up"]
 
 
+# of endpoints that we make and delete; SageMaker compares names without case
+REHEARSAL_NAME = re.compile(r"r-[0-9]{14}-[0-9a-f]{12}", re.IGNORECASE)
+
+
 def rehearsal_name(release: str) -> str:
     """Return `r-<14 digits>-<12 hex>`: the release's time and the hash of its id (DESIGN 4.3)."""
     stamp = release.rsplit("-", 2)[-2]
@@ -68,5 +73,5 @@ def next_step(seen: EndpointView, age_seconds: float) -> Step:
 
 
 def wait_seconds(age_seconds: float) -> int:
-    """Return how long to wait for the endpoint: a few looks soon, then every half minute."""
-    return max(2, min(30, int(age_seconds / 4)))
+    """Return how long to wait for the endpoint: a few looks soon, then every minute."""
+    return max(2, min(60, int(age_seconds / 4)))

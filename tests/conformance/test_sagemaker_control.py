@@ -153,6 +153,8 @@ def test_an_endpoint_that_is_being_created_can_be_neither_updated_nor_deleted(ho
         assert error["Message"] == (
             f'Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:123456789012:endpoint/{name.lower()}".'
         )
+    again = {"EndpointName": name, "EndpointConfigName": config}
+    assert "Cannot create already existing" in hosting.refused(hosting.sagemaker.create_endpoint, **again)["Message"]
     assert "ProductionVariants" not in hosting.describe(name)
     error = hosting.refused(hosting.invoke, name)
     assert (error["Code"], error["Message"]) == (
@@ -181,6 +183,20 @@ def test_configs_and_models_in_use_can_be_deleted(hosting):
     hosting.sagemaker.delete_endpoint_config(EndpointConfigName=config)
     hosting.sagemaker.delete_model(ModelName=model)
     assert hosting.invoke(name) == {"predictions": [6.0]}
+
+
+def test_a_delete_call_takes_a_name_and_no_precondition(hosting):
+    model = hosting.sagemaker.meta.service_model
+    for call in ("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"):
+        (member,) = model.operation_model(call).input_shape.members
+        assert member in ("EndpointName", "EndpointConfigName", "ModelName")
+
+
+def test_a_deployment_to_a_config_that_is_gone_is_refused(hosting, steady):
+    config = hosting.config()
+    hosting.sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    assert "Could not find endpoint configuration" in hosting.refused(hosting.update, steady, config)["Message"]
+    assert hosting.describe(steady)["EndpointStatus"] == "InService"
 
 
 def test_lists_are_filtered_sorted_and_paged(hosting):

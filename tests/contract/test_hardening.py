@@ -282,7 +282,7 @@ def test_only_what_a_release_made_is_deleted():
     for role in ROLES:
         for one in allowed(role):
             deleted = [action for action in as_list(one["Action"]) if action.startswith("sagemaker:Delete")]
-            if deleted and role != "RehearseFunctionRole":  # its names are the throw-away ones
+            if deleted:
                 assert one["Condition"] == {"Null": {"aws:ResourceTag/modeldrop:release": "false"}}, role
 
 

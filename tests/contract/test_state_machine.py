@@ -12,10 +12,10 @@ import jsonata
 import pytest
 
 from modeldrop import errors
-from modeldrop.handlers import compensate, prepare_rollout
-from modeldrop.release import lease, rehearsal
+from modeldrop.handlers import compensate, finish_release, plan_rollout, prepare_rollout, start_rollout
+from modeldrop.release import ending, lease, rehearsal
 from modeldrop.rollout import timing
-from scripts.translated import definition
+from scripts.translated import definition, translated
 
 STATES: dict[str, Any] = definition()["States"]
 TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
@@ -155,11 +155,60 @@ def test_a_choice_has_an_answer_for_what_it_does_not_know(name):
     assert STATES[name]["Default"] in STATES
 
 
-@pytest.mark.parametrize("name", [name for name in CHOICES if name not in ("CheckAdmission", "CheckCompensation")])
-def test_the_default_of_a_choice_is_not_the_good_way(name):
-    # CheckAdmission's input has no answer of a function in it; a compensation that can't say more is finished as it is
-    good = {"PrepareRollout", "StartRollout", "Done"}
-    assert STATES[name]["Default"] not in good
+@pytest.mark.parametrize("name", CHOICES)
+def test_the_default_of_a_choice_is_a_failure(name):
+    # CheckAdmission's input has no answer of a function in it: a release without a cause goes on
+    failures = {"UnknownInput", "UnknownAnswer", "OutcomeMissing", "RecoveryEnds", "MessageNotSent"}
+    assert STATES[name]["Default"] in failures | ({"ValidateArtifact"} if name == "CheckAdmission" else set())
+
+
+LAMBDAS = [name for name in TASKS if "lambda:invoke" in STATES[name]["Resource"]]
+# it waits for a person
+PATIENT = "RequestApproval"
+
+
+def timeout_of(state: dict[str, Any]) -> int:
+    """The timeout of the function that a state calls, in seconds."""
+    (name,) = re.fullmatch(r"\$\{(\w+)\}", state["Arguments"]["FunctionName"]).groups()
+    return int(translated()["Resources"][name]["Properties"]["Timeout"])
+
+
+@pytest.mark.parametrize("name", LAMBDAS)
+def test_a_task_outlasts_its_function(name):
+    # Step Functions counts from earlier: queueing and the start of the environment are in it
+    assert STATES[name]["TimeoutSeconds"] >= timeout_of(STATES[name]) + 30
+
+
+@pytest.mark.parametrize("name", LAMBDAS)
+def test_one_hung_call_is_made_again(name):
+    retried = {error for rule in STATES[name]["Retry"] for error in rule["ErrorEquals"]}
+    assert ("States.Timeout" in retried) is (name != PATIENT)
+
+
+def test_a_minute_of_failures_ends_no_rollout():
+    rule = STATES["JudgeRollout"]["Retry"][0]
+    waits = [
+        min(rule["MaxDelaySeconds"], rule["IntervalSeconds"] * rule["BackoffRate"] ** n)
+        for n in range(rule["MaxAttempts"])
+    ]
+    # full jitter takes half of each on average
+    assert sum(waits) / 2 > 90
+
+
+def test_only_a_validated_release_asks_for_the_lease():
+    for name, state in STATES.items():
+        if "AcquireLease" in set(next_states(state)):
+            assert name in ("ValidateArtifact", "WaitForLease", "RememberApproval")
+
+
+@pytest.mark.parametrize("name", ["AcquireLease", "Compensate", "FinishRelease"])
+def test_whoever_may_hold_the_lease_says_which_execution_it_is(name):
+    assert STATES[name]["Arguments"]["Payload"]["execution_arn"] == "{% $states.context.Execution.Id %}"
+
+
+def test_a_lease_that_a_recovery_took_is_given_back():
+    assert "ReleaseLease" in reachable("RememberFailedRelease")
+    assert "ReleaseLease" in {STATES["Notify"]["Next"], *(rule["Next"] for rule in STATES["Notify"]["Catch"])}
 
 
 def test_every_error_the_machine_names_exists():
@@ -216,9 +265,15 @@ LOOPS = {
     # once for the release, once more after an approval
     ("AcquireLease", "CheckLease", "WaitForLease"): 2 * rounds(lease.MAX_WAIT_SECONDS, lease.wait_seconds),
     ("Rehearse", "CheckRehearsal", "WaitForRehearsal"): rounds(rehearsal.MAX_SECONDS, rehearsal.wait_seconds),
+    # once for the release, once more after an approval
+    ("PlanRollout", "CheckGates", "WaitForEndpoint"): 2
+    * rounds(plan_rollout.MAX_WAIT.total_seconds(), plan_rollout.wait_seconds),
     ("PrepareRollout", "CheckPreparation", "WaitForAlarms"): rounds(
-        prepare_rollout.MAX_WAIT.total_seconds(), lambda _: prepare_rollout.LOOK_SECONDS
+        prepare_rollout.MAX_WAIT.total_seconds(), prepare_rollout.wait_seconds
     ),
+    ("StartRollout", "CheckStart", "WaitForStart"): start_rollout.MAX_LOOKS,
+    ("FinishRelease", "CheckFinish", "WaitForRest"): rounds(ending.MAX_WAIT.total_seconds(), ending.wait_seconds)
+    + rounds(ending.PATIENCE.total_seconds(), lambda _: finish_release.TRY_SECONDS),
     ("JudgeRollout", "CheckRollout", "WaitForLook"): timing.MAX_LOOKS,
 }
 COMPENSATION = ("Compensate", "CheckCompensation", "WaitForCompensation")
@@ -243,5 +298,5 @@ def test_the_longest_release_stays_under_10_000_history_events():
 
 def test_a_release_that_breaks_at_its_last_look_still_has_room_to_come_to_rest():
     # 25,000 events end an execution for good, and its recovery begins with the same wait
-    settle = rounds(compensate.MAX_SETTLE.total_seconds(), compensate.wait_seconds)
+    settle = rounds(ending.MAX_WAIT.total_seconds(), compensate.wait_seconds)
     assert longest_history() + history_events(COMPENSATION) * settle < 25_000

@@ -78,7 +78,64 @@ def test_a_defect_after_success_does_not_hide_that_the_model_is_live() -> None:
 def test_a_defect_that_was_rolled_back_is_failed() -> None:
     ending = decide_ending(an_end(error="KeyError", message="x"))
     assert ending.outcome == "failed"
-    assert "untouched" in ending.reasons[1]
+    assert ending.reasons[1] == "the old model (old) serves all traffic again"
+
+
+def test_the_old_model_is_untouched_where_no_rollout_began() -> None:
+    ending = decide_ending(an_end(error="KeyError", message="x", started=False))
+    assert ending.reasons[1] == "the old model (old) is untouched"
+    ending = decide_ending(an_end(error="KeyError", message="x", began=False))
+    assert ending.reasons[1] == "the old model (old) is untouched"
+
+
+def test_the_old_model_is_not_called_untouched_while_traffic_moves() -> None:
+    seen = EndpointView("Updating", "old", "new", "", 2, 2, ())
+    ending = decide_ending(an_end(endpoint=seen, error="KeyError", message="x", waited="9 h"))
+    assert ending.outcome == "failed"
+    told = " ".join(ending.reasons)
+    assert "untouched" not in told
+    assert "Updating on config old, on its way to new: traffic may still move" in told
+    assert "its rollback alarms are left to work" in told
+
+
+def test_a_first_release_that_never_rests_has_no_alarms_to_leave() -> None:
+    seen = EndpointView("Creating", "new", "", "", 0, 2, ())
+    ending = decide_ending(an_end(endpoint=seen, first_release=True, previous="", waited="9 h"))
+    assert "alarms" not in " ".join(ending.reasons)
+
+
+def test_nobody_was_judging_only_where_a_rollout_began() -> None:
+    ending = decide_ending(an_end(began=False, alarms=("r-heartbeat",), error="ClientError", message="throttled"))
+    assert ending.outcome == "failed"
+    assert "nobody was judging" not in " ".join(ending.reasons)
+    ending = decide_ending(an_end(began=False, alarms=("r-heartbeat",)))
+    assert ending.outcome == "failed"
+    assert "not seen to begin" in ending.reasons[0]
+
+
+def test_an_alarm_without_a_rollout_is_no_verdict_on_the_model() -> None:
+    assert outcome(began=False, alarms=("r-verdict",), verdict_reason="bad") == "failed"
+
+
+def test_a_rejection_tells_what_is_left_where_a_rollout_had_begun() -> None:
+    ending = decide_ending(an_end(error="ParkedError", message="no quota"))
+    assert ending.outcome == "parked"
+    assert ending.reasons == ("no quota", "the old model (old) serves all traffic again")
+
+
+@pytest.mark.parametrize(
+    ("golden", "told"),
+    [
+        ({"golden_asked": 3, "golden_known": 3}, "answers its golden requests"),
+        ({}, "there are no golden requests, so no answer was asked for"),
+        ({"golden_asked": 20, "golden_known": 30}, "answers 20 golden requests; the other 10 were not asked"),
+        ({"golden_known": 3, "golden_unasked": "AccessDenied"}, "could not be asked: AccessDenied"),
+    ],
+)
+def test_answers_are_told_where_they_were_asked_for(golden: dict[str, Any], told: str) -> None:
+    ending = decide_ending(an_end(endpoint=an_endpoint(config="new"), first_release=True, previous="", **golden))
+    assert ending.outcome == "created"
+    assert told in ending.reasons[0]
 
 
 def test_a_rejection_before_the_rollout_touches_nothing() -> None:

@@ -39,7 +39,7 @@ def test_looks_are_never_closer_than_two_seconds() -> None:
 
 def test_looks_are_spared_only_when_many_are_used() -> None:
     assert a_wait(looks=299, remaining=30_000.0) <= 31
-    assert a_wait(looks=300, remaining=30_000.0) == 100
+    assert a_wait(looks=300, remaining=30_000.0) == 125
 
 
 def test_the_looks_last_for_the_longest_rollout() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from modeldrop.artifact.findings import Findings, shown
+from modeldrop.artifact.report import ArtifactReport
 
 Signatures = Mapping[str, Mapping[str, Any]]
 Breaking = Literal["refuse", "allow", "restore"]
@@ -46,6 +47,23 @@ def check_language(live: Live, new: Signatures, findings: Findings, breaking: Br
         findings.add(code, change.what, change.where)
     if not any(change.breaking for change in found):
         findings.add("SERVING_OK", f"requests that {shown(live.release)} answers are answered in the same form")
+
+
+def compared_again(report: ArtifactReport, live: Live, breaking: Breaking) -> ArtifactReport:
+    """Return the report with this comparison instead of an earlier one: another release went live since."""
+    findings = Findings()
+    check_language(live, report.serving_signatures, findings, breaking)
+    others = tuple(check for check in report.checks if not check.code.startswith("SERVING_"))
+    return replace(report, checks=(*findings.checks(), *others))
+
+
+def told(report: ArtifactReport) -> dict[str, list[str]]:
+    """Return what the release's message tells of the report: changes that break callers, and other warnings."""
+    codes = set(BREAKING.values())
+    return {
+        "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code in codes][:20],
+        "warnings": [one.what for one in report.warnings if one.code not in codes][:20],
+    }
 
 
 def signatures_of(artifact_json: bytes) -> Signatures | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,9 +12,19 @@ from modeldrop.aws.failures import code, message
 from modeldrop.errors import ParkedError, TransientError
 from modeldrop.release.observe import ABSENT, EndpointView, view
 
-# CreateModel and CreateEndpointConfig refuse a name that exists with ValidationException and this text
+# a name that exists is refused with ValidationException and this text
 EXISTS = "already exist"
+IN_PROGRESS = "in-progress"
 GONE = "Could not find"
+OWNER = "modeldrop:release"
+
+
+class NameTakenError(Exception):
+    """A model, config or endpoint of this name exists, and its tag does not say that this release made it."""
+
+
+class EndpointBusyError(Exception):
+    """SageMaker does not take a change now: the endpoint is being changed, and not by this release."""
 
 
 def describe(endpoint: str) -> EndpointView:
@@ -39,23 +48,43 @@ def describe_config(name: str) -> dict[str, Any] | None:
 
 
 def ensure_model(request: Mapping[str, Any]) -> None:
-    """Create the model, or adopt the one of this release that an earlier try made."""
-    _create_or_adopt(clients.sagemaker().create_model, request)
+    """Create the model, or adopt the one of this release that an earlier try made; NameTakenError for another's."""
+    name = request["ModelName"]
+    _create_or_adopt(clients.sagemaker().create_model, request, lambda: _model_arn(name))
 
 
 def ensure_config(request: Mapping[str, Any]) -> None:
-    """Create the endpoint config, or adopt the one of this release that an earlier try made."""
-    _create_or_adopt(clients.sagemaker().create_endpoint_config, request)
+    """Create the endpoint config, or adopt the one that an earlier try made; NameTakenError for another's."""
+    name = request["EndpointConfigName"]
+    _create_or_adopt(clients.sagemaker().create_endpoint_config, request, lambda: _config_arn(name))
 
 
 def create(request: Mapping[str, Any]) -> None:
-    """Create an endpoint; ParkedError when the account's quota does not allow it."""
-    _start(clients.sagemaker().create_endpoint, request)
+    """Create an endpoint, or adopt the one on this config, whose creation's answer was lost.
+
+    ParkedError when the account's quota does not allow it, NameTakenError for another's endpoint.
+    """
+    try:
+        _start(clients.sagemaker().create_endpoint, request)
+    except ClientError as error:
+        if EXISTS not in message(error):
+            raise
+        if not _is_on(request):
+            raise NameTakenError(message(error)) from error
 
 
 def update(request: Mapping[str, Any]) -> None:
-    """Start a deployment; ParkedError when the account's quota does not allow it."""
-    _start(clients.sagemaker().update_endpoint, request)
+    """Start a deployment, or adopt the one to this config, whose answer was lost.
+
+    ParkedError when the account's quota does not allow it, EndpointBusyError while somebody else changes the endpoint.
+    """
+    try:
+        _start(clients.sagemaker().update_endpoint, request)
+    except ClientError as error:
+        if IN_PROGRESS not in message(error):
+            raise
+        if not _is_on(request):
+            raise EndpointBusyError(message(error)) from error
 
 
 def tag(arn: str, tags: Mapping[str, str]) -> None:
@@ -63,37 +92,32 @@ def tag(arn: str, tags: Mapping[str, str]) -> None:
     clients.sagemaker().add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
 
-def delete_endpoint(name: str) -> bool:
-    """Delete an endpoint; False when it was gone already."""
-    return _delete(lambda: clients.sagemaker().delete_endpoint(EndpointName=name))
+def owner(arn: str) -> str:
+    """Return the release that a resource's tag names; empty where there is no such tag."""
+    tags = clients.sagemaker().list_tags(ResourceArn=arn)["Tags"]
+    return next((one["Value"] for one in tags if one["Key"] == OWNER), "")
 
 
-def delete_config(name: str) -> bool:
-    """Delete an endpoint config; False when it was gone already."""
-    return _delete(lambda: clients.sagemaker().delete_endpoint_config(EndpointConfigName=name))
+def delete_endpoint(name: str, release: str) -> bool:
+    """Delete an endpoint that this release made; True when it is gone or going, False when it is another's."""
+    found = describe(name)
+    if found.status in ("", "Deleting"):
+        return True
+    return _delete_own(found.arn, release, lambda: clients.sagemaker().delete_endpoint(EndpointName=name))
 
 
-def delete_model(name: str) -> bool:
-    """Delete a model; False when it was gone already."""
-    return _delete(lambda: clients.sagemaker().delete_model(ModelName=name))
+def delete_config(name: str, release: str) -> bool:
+    """Delete an endpoint config that this release made; True when it is gone, False when it is another's."""
+    arn = _config_arn(name)
+    return not arn or _delete_own(
+        arn, release, lambda: clients.sagemaker().delete_endpoint_config(EndpointConfigName=name)
+    )
 
 
-def older_than(moment: datetime, name_contains: str) -> dict[str, list[str]]:
-    """List endpoints, endpoint configs and models made before a moment, by kind."""
-    client = clients.sagemaker()
-    asked: Any = {"NameContains": name_contains, "CreationTimeBefore": moment}
-    pages: Any = client.get_paginator
-    return {
-        "endpoint": [
-            one["EndpointName"] for page in pages("list_endpoints").paginate(**asked) for one in page["Endpoints"]
-        ],
-        "config": [
-            one["EndpointConfigName"]
-            for page in pages("list_endpoint_configs").paginate(**asked)
-            for one in page["EndpointConfigs"]
-        ],
-        "model": [one["ModelName"] for page in pages("list_models").paginate(**asked) for one in page["Models"]],
-    }
+def delete_model(name: str, release: str) -> bool:
+    """Delete a model that this release made; True when it is gone, False when it is another's."""
+    arn = _model_arn(name)
+    return not arn or _delete_own(arn, release, lambda: clients.sagemaker().delete_model(ModelName=name))
 
 
 def invoke(endpoint: str, body: bytes) -> tuple[int, bytes]:
@@ -111,12 +135,34 @@ def invoke(endpoint: str, body: bytes) -> tuple[int, bytes]:
     return 200, answer["Body"].read()
 
 
-def _create_or_adopt(call: Any, request: Mapping[str, Any]) -> None:
+def _create_or_adopt(call: Any, request: Mapping[str, Any], arn: Callable[[], str]) -> None:
     try:
         call(**request)
     except ClientError as error:
         if EXISTS not in message(error):
             raise
+        ours = next((one["Value"] for one in request["Tags"] if one["Key"] == OWNER), "")
+        if not ours or owner(arn()) != ours:
+            raise NameTakenError(message(error)) from error
+
+
+def _is_on(request: Mapping[str, Any]) -> bool:
+    """Say whether the endpoint serves the config that was asked for, or is on its way to it."""
+    found = describe(request["EndpointName"])
+    return request["EndpointConfigName"] in (found.config, found.pending_config)
+
+
+def _model_arn(name: str) -> str:
+    try:
+        return clients.sagemaker().describe_model(ModelName=name)["ModelArn"]
+    except ClientError as error:
+        if _is_gone(error):
+            return ""
+        raise
+
+
+def _config_arn(name: str) -> str:
+    return str((describe_config(name) or {}).get("EndpointConfigArn", ""))
 
 
 def _start(call: Any, request: Mapping[str, Any]) -> None:
@@ -131,13 +177,15 @@ def _start(call: Any, request: Mapping[str, Any]) -> None:
         raise
 
 
-def _delete(call: Any) -> bool:
+def _delete_own(arn: str, release: str, call: Any) -> bool:
+    """Delete what carries this release's tag. Between the look and the call lies a window: see ASSUMPTIONS.md."""
     try:
+        if owner(arn) != release:
+            return False
         call()
     except ClientError as error:
-        if _is_gone(error):
-            return False
-        raise
+        if not _is_gone(error):
+            raise
     return True
 
 

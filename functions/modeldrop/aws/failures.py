@@ -38,6 +38,13 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, ClientError) and 400 <= _status(error) < 500
 
 
+def told(error: BaseException) -> str:
+    """Return an error in a few words, for a message: AWS's code and sentence, or the error's own name and text."""
+    if isinstance(error, ClientError):
+        return f"{error.operation_name}: {code(error)}: {message(error)}"[:300]
+    return f"{type(error).__name__}: {error}"[:300]
+
+
 def is_transient(error: BaseException) -> bool:
     """Say whether the same call may succeed later: throttled, timed out, or AWS's own failure."""
     if isinstance(error, AwsConnectionError | HTTPClientError | IncompleteReadError):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from modeldrop.aws import clients
+from modeldrop.aws.failures import code
 
 NAMESPACE: Final = "sagemaker"
 DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
@@ -59,11 +63,25 @@ def suspend(endpoint: str) -> None:
 
 
 def remove(endpoint: str, scaling: Scaling) -> None:
-    """Take policies and target away, which an instance-type change needs."""
+    """Take policies and target away, which an instance-type change needs; what is gone already is no error."""
     client = clients.application_autoscaling()
     for policy in scaling.policies:
-        client.delete_scaling_policy(PolicyName=policy["PolicyName"], **_target(endpoint))
-    client.deregister_scalable_target(**_target(endpoint))
+        with _unless_gone():
+            client.delete_scaling_policy(PolicyName=policy["PolicyName"], **_target(endpoint))
+    with _unless_gone():
+        client.deregister_scalable_target(**_target(endpoint))
+
+
+def lacks(now: Scaling | None, wanted: Scaling) -> bool:
+    """Say whether something that a rollout takes away is still missing: the target, a policy, or that it runs.
+
+    Bounds that differ are somebody's wish, and no rollout changes them.
+    """
+    if now is None:
+        return True
+    names = {one["PolicyName"] for one in now.policies}
+    stopped = any(now.suspended.get(name) and not wanted.suspended.get(name) for name in SUSPENDED)
+    return stopped or any(one["PolicyName"] not in names for one in wanted.policies)
 
 
 def restore(endpoint: str, scaling: Scaling) -> None:
@@ -103,3 +121,12 @@ def _target(endpoint: str) -> dict[str, Any]:
 
 def _register(endpoint: str, **more: Any) -> None:
     clients.application_autoscaling().register_scalable_target(**_target(endpoint), **more)
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if code(error) != "ObjectNotFoundException":
+            raise

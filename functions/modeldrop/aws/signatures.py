@@ -24,7 +24,7 @@ def signed_model(record: ReleaseRecord, policy: SignaturePolicy, table: ReleaseT
         raise refusal("SIGNATURE_MISSING", "it was not there when the artifact arrived; upload it first", key)
     bundle = objects.read_bounded(record.bucket, key, MAX_BUNDLE_BYTES, record.signature_version_id)
     signed = verify_bundle(bundle, public_key(policy.key))
-    older = replay(record, signed, table)
+    older = replay(record, signed.digest, table)
     if policy.older != "refuse":
         return signed
     if older and not is_roll_back(record):
@@ -32,10 +32,19 @@ def signed_model(record: ReleaseRecord, policy: SignaturePolicy, table: ReleaseT
     return replace(signed, older=older)
 
 
-def replay(record: ReleaseRecord, signed: SignedModel, table: ReleaseTable) -> str:
+def refuse_replay(record: ReleaseRecord, policy: SignaturePolicy, table: ReleaseTable) -> None:
+    """Refuse again a signed model that is older than the live one: another release went live since it was validated."""
+    digest = record.artifact.get("signature", {}).get("digest", "")
+    if digest and policy.older == "refuse" and not is_roll_back(record):
+        older = replay(record, digest, table)
+        if older:
+            raise refusal("SIGNATURE_REPLAYED", older, record.key)
+
+
+def replay(record: ReleaseRecord, digest: str, table: ReleaseTable) -> str:
     """Note who brings this signed model, and say who did before the live one came; empty where nobody did."""
-    first = table.first_brought(record.endpoint, signed.digest, record.release, record.order)
+    first = table.first_brought(record.endpoint, digest, record.release, record.order)
     live = table.live(record.endpoint).live
     serving = table.get(record.endpoint, live) if live else None
-    replayed = is_replayed(signed.digest, first.order, serving)
+    replayed = is_replayed(digest, first.order, serving)
     return f"{first.release} had this model already, and {live} is live since" if replayed else ""

@@ -16,16 +16,23 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Harm:
-    """What users met on green: requests it answered, how many of them failed, how many were slow (None: not known)."""
+    """What users met on green: requests it answered, how many of them failed, how many were slow (None: not known).
+
+    known: False where CloudWatch could not be read, so that the noughts say nothing.
+    """
 
     green_requests: int
     failed_requests: int
     slow_requests: int | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What an ending leaves behind. live, previous: release ids or empty. report_url: of the HTML card, or empty.
+
+    live_unchanged: the live release was seen to serve, at rest. serves: the endpoint config that was seen to serve, at
+    rest, or empty. endpoint_moves: SageMaker was still changing it.
 
     latency: {since, every, blue, green}; a fleet is {p50: [...], p99: [...]} in milliseconds, one number for every
     `every` seconds, None where there was no data; a fleet that is not known is None, and so is all of it.
@@ -38,6 +45,8 @@ class Surroundings:
     report_url: str
     harm: Harm
     latency: Mapping[str, Any] | None = None
+    serves: str = ""
+    endpoint_moves: bool = False
 
 
 def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> dict[str, Any]:
@@ -48,7 +57,8 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
     none. Times are ISO 8601 UTC, "" where the release did not come so far.
     problems: {code, what, where, fix}. timeline: [time, phase] as first seen. alarms: {name, at, reason} of those that
     fired. canary_started: green first kept traffic. rolling_back_since: SageMaker was first seen rolling back. harm:
-    {green_requests, failed_requests, slow_requests} as users met them. clump: how many failures count as one.
+    {green_requests, failed_requests, slow_requests, known} as users met them. serves, endpoint_moves: see Surroundings.
+    previous_config: what served before the rollout. clump: how many failures count as one.
     latency: as in Surroundings. metrics_every: seconds of a bin.
     """
     rollout = record.rollout
@@ -83,6 +93,9 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "live": plain(around.live),
         "previous": plain(around.previous),
         "live_unchanged": around.live_unchanged,
+        "serves": plain(around.serves),
+        "endpoint_moves": around.endpoint_moves,
+        "previous_config": plain(record.plan.get("previous_config", "")),
         "aborted_by": plain(record.abort_requested_by),
         "uploaded_at": record.uploaded_at,
         "started_at": rollout.get("started_at", ""),

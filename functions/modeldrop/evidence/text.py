@@ -131,6 +131,8 @@ def harm_words(card: Mapping[str, Any]) -> str:
     harm = card["harm"]
     if not card["started_at"] or card["first_release"]:
         return ""
+    if not harm.get("known", True):
+        return "not known: what green answered could not be read in CloudWatch"
     failed, requests, slow = harm["failed_requests"], harm["green_requests"], harm.get("slow_requests")
     if not requests:
         return "no request of a user was counted on green"
@@ -226,7 +228,8 @@ def _roll_back(card: Mapping[str, Any]) -> str:
     parts = [f"alarm {name} fired {at} UTC" for name, at in short]
     if card["rolling_back_since"]:
         parts.append(f"seen rolling back at {clock(card['rolling_back_since'])}")
-    ended = f"all traffic on the old model again by {clock(card['finished_at'])} UTC" if card["finished_at"] else ""
+    back = card["finished_at"] and card.get("serves") and card["serves"] == card.get("previous_config")
+    ended = f"all traffic on the old model again by {clock(card['finished_at'])} UTC" if back else ""
     return "; ".join([*(parts or ["no alarm of ours fired"]), ended] if ended else parts)
 
 
@@ -234,4 +237,5 @@ def live_words(card: Mapping[str, Any]) -> str:
     """Say which release serves now."""
     if not card["live"]:
         return "nothing is live on this endpoint"
-    return f"{card['live']}{' (unchanged)' if card['live_unchanged'] else ''}"
+    moves = "; the endpoint is still changing, so others may get traffic" if card.get("endpoint_moves") else ""
+    return f"{card['live']}{' (unchanged)' if card['live_unchanged'] else ''}{moves}"

@@ -6,35 +6,44 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.aws import endpoints, measurements
+from modeldrop.aws.attempts import attempt
+from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.observability import entry, logger
 from modeldrop.release import rehearsal
-from modeldrop.release.observe import EndpointView
+from modeldrop.release.ending import MAX_WAIT, moves_for
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.rollout.alarms import verdict_period
+from modeldrop.rollout.plan import plan_from_json
 from modeldrop.settings import settings
 
-# what is left of a rollout when all of its waits are over: a bound on our own waiting, not on SageMaker's
-MAX_SETTLE = timedelta(hours=9)
-# at most MAX_SECONDS / this looks for a throw-away endpoint that is being made
+# at most rehearsal.MAX_SECONDS / this looks for a throw-away endpoint that is being made
 REHEARSAL_LOOK = 10
 
 
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer {settled, wait_seconds}; settled when the endpoint is not moving on this release's account."""
+    """Answer {settled, wait_seconds}; settled when nothing moves on this release's account.
+
+    It fails on a status or a record that it can't read, and on nothing else that lasts: what can't be asked for is left
+    to the dead-man alarm, which needs none of us.
+    """
     table, at = ReleaseTable(settings().release_table), now()
     record = table.require(event["endpoint"], event["release"])
-    seen = endpoints.describe(record.endpoint)
-    if record.outcome is not None or not (in_flight(record, seen) or rehearses(record, at)):
+    if record.outcome is not None:
         return {"settled": True, "wait_seconds": 0}
-    if rehearses(record, at):
-        return {"settled": False, "wait_seconds": REHEARSAL_LOOK}
-    since = moment(record.rollout.get("compensating_since") or iso(at))
-    if at - since > MAX_SETTLE:
+    attempt("to hold the lease", lambda: hold(table, record, event["execution_arn"], at))
+    seen = endpoints.describe(record.endpoint)
+    if not moves_for(record.release, seen, started=bool(record.rollout.get("started_at"))):
+        creating = rehearses(record, at)
+        return {"settled": not creating, "wait_seconds": REHEARSAL_LOOK if creating else 0}
+    since = moment(record.rollout.get("compensating_since") or record.rollout.get("started_at") or iso(at))
+    if at - since > MAX_WAIT:
         logger.error("gave up waiting for the endpoint to come to rest", extra={"status": seen.status})
         return {"settled": True, "wait_seconds": 0}
-    ask_for_roll_back(table, record, at)
+    attempt("to ask for the roll back (the dead-man alarm will)", lambda: ask_for_roll_back(record, at))
+    attempt("to note that the rollout moves", lambda: note(table, record, at))
     return {"settled": False, "wait_seconds": wait_seconds((at - since).total_seconds())}
 
 
@@ -51,16 +60,19 @@ def wait_seconds(waited: float) -> int:
     return max(5, min(120, int(waited / 8)))
 
 
-def in_flight(record: ReleaseRecord, seen: EndpointView) -> bool:
-    """Say whether SageMaker still works on this release's deployment."""
-    if not record.rollout.get("started_at") or seen.standing != "moving":
-        return False
-    return record.release in (seen.pending_config, seen.config) or seen.status in ("RollingBack", "Updating")
-
-
-def ask_for_roll_back(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> None:
-    """Publish the verdict that trips the rollback alarm: SageMaker has no stop call."""
-    moments = [at, at - timedelta(seconds=10)]
-    measurements.publish(settings().metric_namespace, record.endpoint, record.release, {"Verdict": 1.0}, moments)
+def note(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> None:
+    """Note that the rollout was seen to move, and since when it is being brought to rest."""
     if not record.rollout.get("compensating_since"):
-        table.update(record.endpoint, record.release, rollout={**record.rollout, "compensating_since": iso(at)})
+        rollout = {**record.rollout, "moved": True, "compensating_since": iso(at)}
+        table.update(record.endpoint, record.release, rollout=rollout)
+
+
+def ask_for_roll_back(record: ReleaseRecord, at: datetime) -> None:
+    """Publish the verdict that trips the rollback alarm: SageMaker has no stop call.
+
+    Also for the period before, so that the alarm's next evaluation sees it surely.
+    """
+    if not record.plan or record.plan["first_release"]:
+        return
+    moments = [at, at - timedelta(seconds=verdict_period(plan_from_json(record.plan)))]
+    measurements.publish(settings().metric_namespace, record.endpoint, record.release, {"Verdict": 1.0}, moments)

@@ -1,82 +1,150 @@
-"""FinishRelease: find out what is true, put everything in order, and write the outcome with its message."""
+"""FinishRelease: find out what is true, do what the ending needs, write the outcome with its message, then tidy.
+
+The outcome needs only the table and a description of the endpoint. All else is tried, told where it failed, and done
+again by the run that closes the release.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import alarms, bins, cleanup, endpoints, golden, measurements, objects, scaling
-from modeldrop.aws.bins import Frozen
-from modeldrop.aws.measurements import Scope
+from modeldrop.aws import alarms, cleanup, endpoints, golden, reports, scaling
+from modeldrop.aws.attempts import attempt, read
+from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.evidence.card import Harm, Surroundings, build_card
-from modeldrop.evidence.html import render_html
 from modeldrop.evidence.text import SEVERITY, render_text
 from modeldrop.observability import entry, logger
+from modeldrop.release import ending as rules
+from modeldrop.release.ending import Scene
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.outcome import EndFacts, Ending, decide_ending
 from modeldrop.release.record import GOOD_OUTCOMES, ReleaseRecord
-from modeldrop.release.reports import report_key, to_bytes
+from modeldrop.release.rehearsal import Answers
+from modeldrop.release.reports import report_key
 from modeldrop.rollout.alarms import alarm_names
-from modeldrop.rollout.plan import RolloutPlan, plan_from_json
-from modeldrop.rollout.requests import scaling_policy
+from modeldrop.rollout.plan import plan_from_json
 from modeldrop.settings import settings
+
+# between two tries of what an ending needs, or of what is being deleted
+TRY_SECONDS = 15
+# evidence is gathered while the function has this much time behind it; the outcome does not wait for it
+EVIDENCE_SECONDS = 60
+UNKNOWN_HARM = Harm(0, 0, known=False)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a release ends; troubles: what could not be read or done for it, in words."""
+
+    ending: Ending
+    troubles: tuple[str, ...] = ()
 
 
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer {outcome}. Every step may run again: a second call finds things done and the outcome written."""
-    table = ReleaseTable(settings().release_table)
-    record = table.require(event["endpoint"], event["release"])
+    """Answer {finished, wait_seconds, outcome}; a second call finds things done and the outcome written."""
+    table, at = ReleaseTable(settings().release_table), now()
+    record, holds = hold(table, table.require(event["endpoint"], event["release"]), event["execution_arn"], at)
     if record.outcome is not None:
-        return {"outcome": record.outcome}
-    record = with_alarms(replace(record, cause=event.get("cause") or {}))
-    seen = endpoints.describe(record.endpoint)
-    ending = decide_ending(end_facts(record, seen))
-    settle(table, record, ending, seen)
-    card = build_card(record, ending, surroundings(table, record, ending))
-    write_reports(record, card)
-    subject, body = render_text(card)
-    finished = replace(
-        record,
-        outcome=ending.outcome,
-        phase="done",
-        headline=subject,
-        reasons=ending.reasons,
-        finished_at=card["finished_at"],
-        evidence=card,
+        return close(table, record, at, holds_lease=holds)
+    record = replace(record, cause=event.get("cause") or {})
+    scene = cleanup.scene_of(table, record, holds_lease=holds)
+    rests = not rules.must_wait(scene)
+    if not rests and waited(record, "started_at", at) < rules.MAX_WAIT:
+        return wait(table, record, scene, at)
+    record, decision = decide(record, scene, rests=rests)
+    if rests:
+        decision = act(table, record, scene, decision)
+    if decision.troubles and waited(record, "trying_since", at) < rules.PATIENCE:
+        return again(table, record, at)
+    outcome = finish(table, record, scene, decision, at)
+    if rests:
+        cleanup.tidy(table, table.require(record.endpoint, record.release), holds_lease=holds)
+    return {"finished": True, "wait_seconds": 0, "outcome": outcome}
+
+
+def waited(record: ReleaseRecord, since: str, at: datetime) -> timedelta:
+    """Return how long ago something began; no time at all when it has not."""
+    return at - moment(record.rollout.get(since) or iso(at))
+
+
+def wait(table: ReleaseTable, record: ReleaseRecord, scene: Scene, at: datetime) -> dict[str, Any]:
+    """Leave everything as it is, the alarms above all, until the endpoint rests and nobody else has it."""
+    moves = rules.moves_for(record.release, scene.seen, started=scene.started)
+    logger.info("waiting for the endpoint", extra={"status": scene.seen.status, "holds_lease": scene.holds_lease})
+    note(table, record, {"ending_since": iso(at)} | ({"moved": True} if moves else {}))
+    seconds = rules.wait_seconds(waited(record, "ending_since", at).total_seconds())
+    return {"finished": False, "wait_seconds": seconds, "outcome": ""}
+
+
+def again(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> dict[str, Any]:
+    """Try once more what the ending needs: what passes soon must not be told as done by halves."""
+    note(table, record, {"trying_since": iso(at)})
+    return {"finished": False, "wait_seconds": TRY_SECONDS, "outcome": ""}
+
+
+def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> None:
+    """Add facts to the record where they are not there yet."""
+    if not facts.keys() <= record.rollout.keys():
+        table.update(record.endpoint, record.release, rollout={**facts, **record.rollout})
+
+
+def decide(record: ReleaseRecord, scene: Scene, *, rests: bool) -> tuple[ReleaseRecord, Decision]:
+    """Decide the ending from what is true now; the record with the alarms that are firing."""
+    known = record.rollout.get("ended_as")
+    if known and scene.seen.standing == "absent":  # the endpoint is gone because this ending took it away
+        return record, Decision(Ending(known["outcome"], tuple(known["reasons"])))
+    fired, unread = read("to read the alarms", lambda: alarms_fired(record), record.rollout.get("alarms_fired", []))
+    record = replace(record, rollout={**record.rollout, "alarms_fired": fired})
+    answers, unasked = asked(record, scene.seen)
+    facts = replace(
+        end_facts(record, scene.seen),
+        golden_problem=answers.problem,
+        golden_asked=answers.asked,
+        golden_known=answers.known,
+        golden_unasked=unasked,
+        waited="" if rests else f"{rules.MAX_WAIT.total_seconds() / 3600:.0f} h",
     )
-    table.finish(finished, {"subject": subject, "body": body, "severity": SEVERITY[ending.outcome]})
-    return {"outcome": ending.outcome}
+    return record, Decision(decide_ending(facts), tuple(one for one in (unread, unasked) if one))
 
 
-def with_alarms(record: ReleaseRecord) -> ReleaseRecord:
-    """Add the alarms that are firing now: the last look may have been before."""
-    if not record.plan or not record.rollout.get("started_at"):
-        return record
+def alarms_fired(record: ReleaseRecord) -> list[dict[str, str]]:
+    """Return the alarms that fired, with those that are firing now: the last look may have been before."""
     known = {alarm["name"]: alarm for alarm in record.rollout.get("alarms_fired", [])}
-    for alarm in alarms.look(alarm_names(plan_from_json(record.plan))):
+    names = alarm_names(plan_from_json(record.plan)) if record.plan and record.rollout.get("started_at") else []
+    for alarm in alarms.look(names):
         if alarm.state == "ALARM" and alarm.name not in known:
             known[alarm.name] = {"name": alarm.name, "at": iso(alarm.since), "reason": alarm.reason}
-    return replace(record, rollout={**record.rollout, "alarms_fired": list(known.values())})
+    return list(known.values())
+
+
+def asked(record: ReleaseRecord, seen: EndpointView) -> tuple[Answers, str]:
+    """Ask a new endpoint its golden requests: the answers, and why they could not be had."""
+    nothing = Answers(0, int(record.artifact.get("golden_requests") or 0))
+    first = bool(record.plan.get("first_release", True))
+    if not (first and record.rollout.get("started_at") and seen.serves(record.release)):
+        return nothing, ""
+    return read("to ask the golden requests", lambda: golden.ask(record.endpoint, golden.stored(record)), nothing)
 
 
 def end_facts(record: ReleaseRecord, seen: EndpointView) -> EndFacts:
     """Gather what the outcome is decided from."""
     rollout, plan = record.rollout, record.plan
-    first = bool(plan.get("first_release", True))
-    new_and_up = first and bool(rollout.get("started_at")) and seen.serves(record.release)
+    seen_ours = record.release in (seen.config, seen.pending_config)
     return EndFacts(
         endpoint=seen,
         started=bool(rollout.get("started_at")),
-        first_release=first,
+        began=bool(rollout.get("accepted_at") or rollout.get("moved") or seen_ours),
+        first_release=bool(plan.get("first_release", True)),
         target=record.release,
         previous=plan.get("previous_config", ""),
         error=record.cause.get("error", ""),
         message=said(record),
         failure_reason=rollout.get("failure_reason", ""),
-        golden_problem=(golden.first_wrong_answer(record.endpoint, golden.stored(record)) or "") if new_and_up else "",
         alarms=tuple(alarm["name"] for alarm in rollout.get("alarms_fired", ())),
         verdict_reason=rollout.get("latched", {}).get("reason", ""),
         aborted_by=record.abort_requested_by,
@@ -90,111 +158,100 @@ def said(record: ReleaseRecord) -> str:
     return match if match is not None else message
 
 
-def settle(table: ReleaseTable, record: ReleaseRecord, ending: Ending, seen: EndpointView) -> None:
-    """Leave nothing behind but what is live and what is kept for a roll back."""
-    good = ending.outcome in GOOD_OUTCOMES
-    plan = plan_from_json(record.plan) if record.plan else None
-    if record.rollout.get("rehearsing_since"):
-        cleanup.end_rehearsal(record)
-    if plan and record.rollout.get("preparing_since"):
-        alarms.remove(alarm_names(plan))
-    if good and plan:
-        table.set_live(record.endpoint, record.release, record.fence)
-        settle_scaling(record, plan)
-        cleanup.retire_old_releases(table, record)
-        return
-    if plan and record.rollout.get("started_at"):
-        restore_scaling(record, seen)
-    if plan and plan.first_release and record.rollout.get("started_at") and seen.standing in ("broken", "settled"):
-        endpoints.delete_endpoint(record.endpoint)
-        seen = endpoints.describe(record.endpoint)
-    if record.rollout.get("preparing_since") and not cleanup.in_use(record.release, seen):
-        endpoints.delete_config(record.release)
-        endpoints.delete_model(record.release)
+def act(table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision) -> Decision:
+    """Do what the ending needs before it is told: what is live, the scaling, a first endpoint that is not good."""
+    good = decision.ending.outcome in GOOD_OUTCOMES
+    if good and not table.set_live(record.endpoint, record.release, record.fence):
+        logger.error("a later release is live already")
+    troubles = [settle_scaling(replace(record, outcome=decision.ending.outcome), scene)]
+    if not good and scene.first_release and scene.seen.config == record.release:
+        troubles.append(attempt("to delete the endpoint", lambda: delete_first(table, record, scene, decision.ending)))
+    return replace(decision, troubles=(*decision.troubles, *(one for one in troubles if one)))
 
 
-def settle_scaling(record: ReleaseRecord, plan: RolloutPlan) -> None:
-    """Give the promoted variant the scaling its policy asks for, or else what it had."""
-    wanted = scaling_policy(plan)
-    if wanted is not None and plan.scaling_min is not None and plan.scaling_max is not None:
-        scaling.restore(
-            record.endpoint, scaling.Scaling(plan.scaling_min, plan.scaling_max, scaling.RUNNING, (wanted,))
-        )
-        return
-    kept = scaling.from_json(record.rollout.get("scaling"))
-    if kept is not None:
-        scaling.restore(record.endpoint, kept)
+def settle_scaling(record: ReleaseRecord, scene: Scene) -> str:
+    """Give the variant the scaling that this release leaves; empty, or why it has not."""
+    wanted = cleanup.scaling_after(record)
+    if wanted is None or not scene.started:
+        return ""
+    if rules.may_touch_scaling(scene):
+        return attempt("to put autoscaling back", lambda: scaling.restore(record.endpoint, wanted))
+    if scene.seen.standing == "absent":
+        return ""
+    return f"autoscaling is left as it is: the endpoint is {scene.seen.status} on config {scene.seen.config}"
 
 
-def restore_scaling(record: ReleaseRecord, seen: EndpointView) -> None:
-    """Put back what the variant had; while it still moves AWS refuses, and the log says what is left to do."""
-    kept = scaling.from_json(record.rollout.get("scaling"))
-    if kept is None:
-        return
-    if seen.standing != "settled":
-        logger.error("autoscaling is left suspended", extra={"status": seen.status, "scaling": scaling.to_json(kept)})
-        return
-    scaling.restore(record.endpoint, kept)
+class NotGoneError(Exception):
+    """The endpoint that a failed first release made is still there."""
 
 
-def surroundings(table: ReleaseTable, record: ReleaseRecord, ending: Ending) -> Surroundings:
+def delete_first(table: ReleaseTable, record: ReleaseRecord, scene: Scene, ending: Ending) -> None:
+    """Delete the endpoint that a failed first release made; NotGoneError until it is seen to be gone."""
+    owner = endpoints.owner(scene.seen.arn)
+    if not rules.may_delete_endpoint(replace(scene, owner=owner)):
+        raise NotGoneError(f"it is {scene.seen.status}, and its owner is {owner or 'not known'}")
+    # once it is gone, nothing of the endpoint says how the release ended
+    note(table, record, {"ended_as": {"outcome": ending.outcome, "reasons": list(ending.reasons)}})
+    endpoints.delete_endpoint(record.endpoint, record.release)
+    raise NotGoneError("SageMaker is deleting it")
+
+
+def finish(table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision, at: datetime) -> str:
+    """Write the outcome with its message, and the evidence as far as it can be had in time; the outcome that stands."""
+    troubles = [f"not done, and tried again later: {one}" for one in decision.troubles]
+    ending = replace(decision.ending, reasons=(*decision.ending.reasons, *troubles))
+    in_time = (now() - at).total_seconds() < EVIDENCE_SECONDS
+    lost, _ = read("to count the harm", lambda: reports.harm(record), UNKNOWN_HARM) if in_time else (UNKNOWN_HARM, "")
+    in_time = in_time and (now() - at).total_seconds() < EVIDENCE_SECONDS
+    times, _ = read("to read latencies", lambda: reports.latency(record), None) if in_time else (None, "")
+    around = surroundings(table, record, scene, ending, lost, times)
+    card = build_card(record, ending, around)
+    in_time = in_time and (now() - at).total_seconds() < EVIDENCE_SECONDS
+    unwritten = attempt("to write the report", lambda: reports.write(record, card)) if in_time else "no time was left"
+    if unwritten:
+        ending = replace(ending, reasons=(*ending.reasons, f"the report could not be written yet: {unwritten}"))
+        card = build_card(record, ending, around)
+    subject, body = render_text(card)
+    finished = replace(
+        record,
+        outcome=ending.outcome,
+        phase="done",
+        headline=subject,
+        reasons=ending.reasons,
+        finished_at=card["finished_at"],
+        evidence=card,
+    )
+    if table.finish(finished, {"subject": subject, "body": body, "severity": SEVERITY[ending.outcome]}):
+        return ending.outcome
+    return str(table.require(record.endpoint, record.release).outcome)
+
+
+def surroundings(
+    table: ReleaseTable, record: ReleaseRecord, scene: Scene, ending: Ending, lost: Harm, times: dict[str, Any] | None
+) -> Surroundings:
     """Say what is live now, what users lost, and where the report is."""
     live = table.live(record.endpoint)
-    bucket, key = settings().approved_bucket, report_key(record, "evidence.html")
+    seen = scene.seen
     return Surroundings(
         finished_at=iso(now()),
         live=live.live,
         previous=live.previous,
-        live_unchanged=ending.outcome not in GOOD_OUTCOMES,
-        report_url=f"s3://{bucket}/{key}",
-        harm=harm(record),
-        latency=latency(record),
+        live_unchanged=ending.outcome not in GOOD_OUTCOMES and seen.standing == "settled" and seen.config == live.live,
+        endpoint_moves=seen.standing == "moving",
+        serves=seen.config if seen.standing == "settled" else "",
+        report_url=f"s3://{settings().approved_bucket}/{report_key(record, 'evidence.html')}",
+        harm=lost,
+        latency=times,
     )
 
 
-def harm(record: ReleaseRecord) -> Harm:
-    """Count the requests that green answered, and those that failed, from its first traffic until now."""
-    started = record.rollout.get("started_at")
-    if not started or record.plan.get("first_release", True):
-        return Harm(0, 0)
-    scope = {"green": Scope(record.endpoint, record.release)}
-    slow_ms = record.plan["slow_ms"]
-    green = measurements.counts(scope, moment(started), now(), record.plan["metrics_every"], slow_ms)["green"].values()
-    slow = [one.slow for one in green if one.slow is not None]
-    return Harm(
-        green_requests=sum(one.requests for one in green),
-        failed_requests=sum(one.errors for one in green),
-        slow_requests=sum(slow) if slow else None,
-    )
-
-
-def latency(record: ReleaseRecord) -> dict[str, Any] | None:
-    """Read the latency of both fleets since green's first traffic, for the card's chart."""
-    bakes = record.rollout.get("passage", {}).get("bakes", [])
-    if not bakes or record.plan.get("first_release", True):
-        return None
-    scopes = {
-        "blue": Scope(record.endpoint, record.plan["previous_config"]),
-        "green": Scope(record.endpoint, record.release),
-    }
-    return measurements.percentiles(scopes, moment(bakes[0]), now(), record.plan["metrics_every"])
-
-
-def write_reports(record: ReleaseRecord, card: dict[str, Any]) -> None:
-    """Write the evidence card beside the release, for programs and for people."""
-    bucket = settings().approved_bucket
-    objects.write(bucket, report_key(record, "evidence.json"), to_bytes(card), "application/json")
-    counted = readable_bins(record)
-    page = render_html(card, counted.bins, counted.answers).encode()
-    objects.write(bucket, report_key(record, "evidence.html"), page, "text/html; charset=utf-8")
-
-
-def readable_bins(record: ReleaseRecord) -> Frozen:
-    """Read what the card's charts show; bins that broke the judge must not keep the release from ending."""
-    if not record.rollout.get("started_at"):
-        return Frozen()
-    try:
-        return bins.kept(record)
-    except ValueError as error:
-        logger.warning("the card has no charts: %s", error)
-        return Frozen()
+def close(table: ReleaseTable, record: ReleaseRecord, at: datetime, *, holds_lease: bool) -> dict[str, Any]:
+    """Tidy a release that has ended, again and again, and close it once nothing of it can act any more."""
+    left = cleanup.tidy(table, record, holds_lease=holds_lease)
+    left += [one for one in [attempt("to write the report", lambda: reports.write_missing(record))] if one]
+    if left:
+        logger.warning("not all is tidy", extra={"left": left})
+    age = at - moment(record.finished_at)
+    if age >= rules.CLOSE_AFTER and (not left or age >= rules.GIVE_UP_AFTER):
+        table.close(record.endpoint, record.release, cleanup.forget_after(record))
+    return {"finished": True, "wait_seconds": 0, "outcome": record.outcome}

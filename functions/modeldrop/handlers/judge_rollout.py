@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.aws import alarms, bins, endpoints, measurements, messages
+from modeldrop.aws.attempts import attempt
 from modeldrop.aws.bins import Frozen
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
@@ -27,6 +28,10 @@ from modeldrop.settings import settings
 
 # UpdateEndpoint may be described as InService on the old config for a moment after it was accepted
 BEGIN_GRACE = timedelta(seconds=30)
+
+
+# bins that can't be stored are tried again at each look, and also so often once the rollout is over
+MAX_UNSAVED_LOOKS = 5
 
 
 class RolloutStuckError(ModeldropError):
@@ -56,8 +61,9 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     seen = look(record, plan, policy, at)
     publish(record, plan, seen)
     rollout = remember(table, record, plan, seen)
-    tell_canary(table, record, plan, seen)
-    if is_over(record, seen):
+    # people are told as well as can be: a message that does not go out ends no look
+    attempt("to tell of the canary", lambda: tell_canary(table, record, plan, seen))
+    if is_over(record, seen) and not 0 < rollout["bins_unsaved"] < MAX_UNSAVED_LOOKS:
         return {"terminal": True, "wait_seconds": 0, "phase": "finishing"}
     age = (at - moment(record.rollout["started_at"])).total_seconds()
     if age > plan.deadline:
@@ -167,10 +173,19 @@ def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen
         timeline.append([iso(seen.at), now_phase])
     rollout["timeline"] = timeline
     verdict = verdict_to_json(seen.verdict) if seen.verdict else {}
-    if seen.frozen.bins and seen.passage.canary_started is not None:
-        bins.keep(record, seen.frozen, terms_of(plan, policy_from_json(record.policy), seen.passage.canary_started))
-    table.update(record.endpoint, record.release, rollout=rollout, verdict=verdict, phase=now_phase)
+    unsaved = attempt("to store the bins", lambda: store(record, plan, seen))
+    rollout["bins_unsaved"] = record.rollout.get("bins_unsaved", 0) + 1 if unsaved else 0
+    fields: dict[str, Any] = {"rollout": rollout, "verdict": verdict, "phase": now_phase}
+    if not table.update(record.endpoint, record.release, if_fence=record.fence, **fields):
+        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
     return rollout
+
+
+def store(record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:
+    """Keep what was counted; while it can't be kept, the next look counts it again."""
+    if seen.frozen.bins and seen.passage.canary_started is not None:
+        terms = terms_of(plan, policy_from_json(record.policy), seen.passage.canary_started)
+        bins.keep(record, seen.frozen, terms)
 
 
 def phase(seen: Seen, plan: RolloutPlan) -> str:
@@ -193,7 +208,8 @@ def is_over(record: ReleaseRecord, seen: Seen) -> bool:
         return False
     if seen.endpoint.serves(record.release) or record.rollout.get("moved"):
         return True
-    return seen.endpoint.standing == "broken" or seen.at - moment(record.rollout["started_at"]) > BEGIN_GRACE
+    began = record.rollout.get("accepted_at") or record.rollout["started_at"]
+    return seen.endpoint.standing == "broken" or seen.at - moment(began) > BEGIN_GRACE
 
 
 def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import captures, endpoints, measurements, quotas, scaling
+from modeldrop.artifact.language import compared_again, told
+from modeldrop.aws import captures, endpoints, language, measurements, quotas, scaling, signatures
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
-from modeldrop.errors import ParkedError, TransientError
+from modeldrop.clock import iso, moment, now
+from modeldrop.errors import LeaseLostError, ParkedError
 from modeldrop.judge.clump import clump_size
 from modeldrop.observability import entry
 from modeldrop.policy.model import Policy
@@ -19,18 +22,64 @@ from modeldrop.release.restore import is_roll_back
 from modeldrop.rollout.plan import LiveAnswers, LiveState, PlanInputs, Stack, Traffic, plan_rollout, plan_to_json
 from modeldrop.settings import Settings, settings
 
+# autoscaling comes to rest in minutes; what takes longer is a person's work, and is not waited for
+MAX_WAIT = timedelta(minutes=30)
+
 
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer {rehearse, approve}; PolicyRejectedError or ParkedError when the plan cannot work."""
-    table = ReleaseTable(settings().release_table)
+    """Answer {moving, wait_seconds, rehearse, approve}; a rejection or ParkedError when the plan cannot work."""
+    table, at = ReleaseTable(settings().release_table), now()
     record = table.require(event["endpoint"], event["release"])
-    table.update(record.endpoint, record.release, phase="planning")
-    inputs = plan_inputs(record, endpoints.describe(record.endpoint), settings())
-    plan = plan_rollout(inputs)
-    table.update(record.endpoint, record.release, plan=plan_to_json(plan))
-    gates = inputs.policy.gates
-    return {"rehearse": gates.rehearsal != "off", "approve": gates.approval != "none"}
+    if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
+        raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
+    gates = policy_from_json(record.policy).gates
+    answer = {"rehearse": gates.rehearsal != "off", "approve": gates.approval != "none"}
+    seen = endpoints.describe(record.endpoint)
+    if seen.standing == "moving":
+        return {"moving": True, "wait_seconds": wait(table, record, seen, at), **answer}
+    record = compare_again(table, record)
+    plan = plan_rollout(plan_inputs(record, seen, settings()))
+    rollout = {name: value for name, value in record.rollout.items() if name != "moving_since"}
+    write(table, record, plan=plan_to_json(plan), artifact=record.artifact, rollout=rollout)
+    return {"moving": False, "wait_seconds": 0, **answer}
+
+
+def wait(table: ReleaseTable, record: ReleaseRecord, seen: EndpointView, at: datetime) -> int:
+    """Return how long to wait for an endpoint that somebody else moves; ParkedError when it takes too long."""
+    since = record.rollout.get("moving_since") or iso(at)
+    waited = at - moment(since)
+    if waited > MAX_WAIT:
+        minutes = MAX_WAIT.total_seconds() / 60
+        raise ParkedError(
+            f"endpoint {record.endpoint} is {seen.status} for {minutes:.0f} min: somebody else changes it"
+        )
+    write(table, record, rollout={**record.rollout, "moving_since": since})
+    return wait_seconds(waited.total_seconds())
+
+
+def wait_seconds(waited: float) -> int:
+    """Return how long to wait before looking at the endpoint again: soon at first, then ever longer."""
+    return max(10, int(waited / 4))
+
+
+def write(table: ReleaseTable, record: ReleaseRecord, **fields: Any) -> None:
+    """Write under the fence; LeaseLostError when the release is no longer ours."""
+    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="planning", **fields):
+        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
+
+
+def compare_again(table: ReleaseTable, record: ReleaseRecord) -> ReleaseRecord:
+    """Hold the artifact against the live release, where that is another than the one it was validated against."""
+    live = language.live_model(record, table)
+    if live is None or live.release == record.artifact.get("compared_with"):
+        return record
+    policy = policy_from_json(record.policy)
+    signatures.refuse_replay(record, policy.signature, table)
+    report = compared_again(language.kept(record), live, language.breaking_of(record, policy))
+    language.keep(record, report)
+    report.require_good()
+    return replace(record, artifact={**record.artifact, "compared_with": live.release, **told(report)})
 
 
 def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> PlanInputs:
@@ -67,8 +116,6 @@ def live_state(endpoint: str, seen: EndpointView) -> LiveState | None:
     """Return what serves now; an endpoint that moves or is broken can't be planned for."""
     if seen.standing == "absent":
         return None
-    if seen.standing == "moving":
-        raise TransientError(f"endpoint {endpoint} is {seen.status}: somebody else changes it")
     if seen.standing == "broken":
         raise ParkedError(
             f"endpoint {endpoint} is {seen.status} ({seen.failure_reason}); mend or delete it, drop again"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.aws import alarms, endpoints, measurements
+from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.errors import LeaseLostError
 from modeldrop.observability import entry
+from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.alarms import alarm_names, alarm_requests
-from modeldrop.rollout.plan import plan_from_json
+from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.requests import create_endpoint_config_request, create_model_request
 from modeldrop.settings import settings
 
-LOOK_SECONDS = 3
+# soon, since most alarms are OK within seconds, and never so late that the heartbeat alarm misses a beat
+MIN_LOOK_SECONDS, MAX_LOOK_SECONDS = 3, 10
 # a new alarm is evaluated within a minute (60 s periods) and may lack data for one more
 MAX_WAIT = timedelta(minutes=6)
 
@@ -32,22 +36,48 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
         raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
     plan = plan_from_json(record.plan)
-    since = moment(record.rollout.get("preparing_since") or iso(at))
-    if not record.rollout.get("preparing_since"):
-        table.update(record.endpoint, record.release, phase="preparing", rollout={"preparing_since": iso(at)})
-        endpoints.ensure_model(create_model_request(plan))
-        endpoints.ensure_config(create_endpoint_config_request(plan))
-    if plan.first_release:
+    record = make(table, note(table, record, {"preparing_since": iso(at)}), plan, at)
+    waiting = [] if plan.first_release else alarms_not_ok(plan, at)
+    if not waiting:
         return {"ready": True, "wait_seconds": 0}
+    waited = at - moment(record.rollout["preparing_since"])
+    if waited > MAX_WAIT:
+        told = "; ".join(f"{alarm.name} is {alarm.state}: {alarm.reason}" for alarm in waiting)
+        raise AlarmNotOkError(f"not OK after {MAX_WAIT.seconds} s: {told}")
+    return {"ready": False, "wait_seconds": wait_seconds(waited.total_seconds())}
+
+
+def make(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: datetime) -> ReleaseRecord:
+    """Make model and config, until a mark that is written after them says that both are there."""
+    if record.rollout.get("made_at"):
+        return record
+    endpoints.ensure_model(create_model_request(plan))
+    endpoints.ensure_config(create_endpoint_config_request(plan))
+    return note(table, record, {"made_at": iso(at)})
+
+
+def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> ReleaseRecord:
+    """Add facts to the record where they are not there yet; LeaseLostError when the release is no longer ours."""
+    if facts.keys() <= record.rollout.keys():
+        return record
+    rollout = {**facts, **record.rollout}
+    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="preparing", rollout=rollout):
+        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
+    return replace(record, rollout=rollout)
+
+
+def alarms_not_ok(plan: RolloutPlan, at: datetime) -> list[AlarmView]:
+    """Make the alarms that are missing; those that are not OK yet."""
     # before the alarms: where missing data is breaching, an alarm without a first beat fires at once
-    measurements.publish(settings().metric_namespace, record.endpoint, record.release, {"Heartbeat": 1.0}, [at])
+    measurements.publish(settings().metric_namespace, plan.endpoint, plan.release, {"Heartbeat": 1.0}, [at])
     names = alarm_names(plan)
     missing = set(names) - {alarm.name for alarm in alarms.look(names)}
     alarms.put([request for request in alarm_requests(plan) if request["AlarmName"] in missing])
-    waiting = [alarm for alarm in alarms.look(names) if alarm.state != "OK"]
-    if not waiting:
-        return {"ready": True, "wait_seconds": 0}
-    if at - since > MAX_WAIT:
-        told = "; ".join(f"{alarm.name} is {alarm.state}: {alarm.reason}" for alarm in waiting)
-        raise AlarmNotOkError(f"not OK after {MAX_WAIT.seconds} s: {told}")
-    return {"ready": False, "wait_seconds": LOOK_SECONDS}
+    there = {alarm.name: alarm for alarm in alarms.look(names)}
+    unseen = [AlarmView(name, "not there yet", "", at) for name in names if name not in there]
+    return [*unseen, *(alarm for alarm in there.values() if alarm.state != "OK")]
+
+
+def wait_seconds(waited: float) -> int:
+    """Return how long to wait before looking at the alarms again."""
+    return max(MIN_LOOK_SECONDS, min(MAX_LOOK_SECONDS, int(waited / 8)))

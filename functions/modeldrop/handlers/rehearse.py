@@ -10,7 +10,7 @@ from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
 from modeldrop.aws import cleanup, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
-from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
+from modeldrop.errors import AbortedError, LeaseLostError, ParkedError, Problem, RehearsalRejectedError
 from modeldrop.observability import entry, logger
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
@@ -36,6 +36,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
     # noted first: a second try of this function must find the answers, not an endpoint that is gone
     table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
+    cleanup.end_rehearsal(record)
     refuse(record, facts)
     return {"done": True, "wait_seconds": 0, "approve": approve}
 
@@ -51,7 +52,6 @@ def step(record: ReleaseRecord, age: float) -> dict[str, Any]:
             create(record, name)
         case "probe":
             answers = golden.ask(name, golden.stored(record))
-            cleanup.end_rehearsal(record)
         case "give_up":
             answers = start_failure(record, seen, age, gpu=is_gpu(plan.instance_type))
         case "wait":
@@ -62,18 +62,20 @@ def step(record: ReleaseRecord, age: float) -> dict[str, Any]:
 def start_failure(record: ReleaseRecord, seen: EndpointView, age: float, *, gpu: bool) -> Answers:
     """Refuse a model that did not come into service, unless it is only that it needs the GPU it was made for."""
     tail = logs.container_tail(rehearsal_name(record.release))
-    cleanup.end_rehearsal(record)
     if not (gpu and lacks_cpu_kernel(tail.encode())):
+        cleanup.end_rehearsal(record)
         give_up(seen, age, tail)
     return Answers(0, 0, problem="the model did not even load", gpu_only=True)
 
 
 def age_seconds(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> float:
-    """Return how long the rehearsal has been going, and note its beginning."""
+    """Return how long the rehearsal has been going, and note its beginning; LeaseLostError when it is not ours."""
     since = record.rollout.get("rehearsing_since")
     if since:
         return (at - moment(since)).total_seconds()
-    table.update(record.endpoint, record.release, phase="rehearsing", rollout={"rehearsing_since": iso(at)})
+    rollout = {**record.rollout, "rehearsing_since": iso(at)}
+    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="rehearsing", rollout=rollout):
+        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
     return 0.0
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from modeldrop.aws import endpoints, scaling
+from modeldrop.aws import endpoints, measurements, scaling
+from modeldrop.aws.endpoints import EndpointBusyError
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, now
 from modeldrop.errors import LeaseLostError
@@ -16,6 +19,9 @@ from modeldrop.rollout.requests import create_endpoint_request, update_endpoint_
 from modeldrop.settings import settings
 
 FIRST_LOOK_SECONDS = 2
+# an endpoint that scales comes to rest in minutes; after somebody's update the plan is not true any more
+MAX_LOOKS = 40
+MAX_WAIT_SECONDS = 60
 
 
 class EndpointChangedError(Exception):
@@ -24,7 +30,7 @@ class EndpointChangedError(Exception):
 
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer {wait_seconds}; a retry finds the deployment in flight and adopts it."""
+    """Answer {started, wait_seconds}; a retry finds the deployment in flight and adopts it."""
     table, at = ReleaseTable(settings().release_table), now()
     record = table.require(event["endpoint"], event["release"])
     plan = plan_from_json(record.plan)
@@ -32,47 +38,78 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
     seen = endpoints.describe(record.endpoint)
     if record.release not in (seen.config, seen.pending_config):
-        require_unchanged(plan, seen)
-        kept = make_scaling_safe(plan, record)
-        intent = {**record.rollout, "started_at": iso(at), "last_look": iso(at), "scaling": kept}
-        intent["timeline"] = [[iso(at), "creating" if plan.first_release else "provisioning green"]]
-        if not table.update(
-            record.endpoint, record.release, if_fence=record.fence, phase="rolling_out", rollout=intent
-        ):
-            raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
-        begin(plan, seen)
-    return {"wait_seconds": FIRST_LOOK_SECONDS}
+        if not is_ready(plan, seen):
+            return wait(table, record, plan, at)
+        record = intend(table, record, plan, at)
+        if not begin(record, plan, seen):
+            return wait(table, record, plan, at)
+    if not record.rollout.get("accepted_at"):
+        write(table, record, {"accepted_at": iso(at)})
+    return {"started": True, "wait_seconds": FIRST_LOOK_SECONDS}
 
 
-def require_unchanged(plan: RolloutPlan, seen: EndpointView) -> None:
-    """Refuse to act on an endpoint that is not as it was planned for: UpdateEndpoint itself has no precondition."""
+def is_ready(plan: RolloutPlan, seen: EndpointView) -> bool:
+    """Say whether the endpoint rests as it was planned for, or refuse to act: UpdateEndpoint has no precondition."""
     expected = "absent" if plan.first_release else "settled"
-    if seen.standing != expected or seen.config != plan.previous_config:
+    if seen.config != plan.previous_config or seen.standing not in (expected, "moving"):
         found = f"{seen.status or 'absent'} on config {seen.config or 'none'}"
         raise EndpointChangedError(
             f"{plan.endpoint} is {found}; it was planned for {plan.previous_config or 'no endpoint'}"
         )
+    return seen.standing == expected
 
 
-def make_scaling_safe(plan: RolloutPlan, record: ReleaseRecord) -> dict[str, Any] | None:
-    """Suspend autoscaling, or take it away for a change of instance type; what it was is kept for every ending."""
+def intend(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: datetime) -> ReleaseRecord:
+    """Write down what is about to change, before it is touched: every ending rests on it."""
+    timeline = [[iso(at), "creating" if plan.first_release else "provisioning green"]]
+    before = scaling_before(plan, record)
+    return write(table, record, {"started_at": iso(at), "last_look": iso(at), "scaling": before, "timeline": timeline})
+
+
+def begin(record: ReleaseRecord, plan: RolloutPlan, seen: EndpointView) -> bool:
+    """Let the endpoint say whose it is, make scaling safe, and move it; False when SageMaker does not take it yet."""
     if plan.first_release:
-        return None
-    if record.rollout.get("scaling") is not None:
-        found = scaling.from_json(record.rollout["scaling"])
-    else:
-        found = scaling.read(record.endpoint)
+        endpoints.create(create_endpoint_request(plan))
+        return True
+    endpoints.tag(seen.arn, dict(plan.tags))
+    make_scaling_safe(plan, record)
+    try:
+        endpoints.update(update_endpoint_request(plan))
+    except EndpointBusyError:
+        return False
+    return True
+
+
+def scaling_before(plan: RolloutPlan, record: ReleaseRecord) -> dict[str, Any] | None:
+    """Return the scaling that the variant had before this release touched it; None where it has none."""
+    if plan.first_release or "scaling" in record.rollout:
+        known: dict[str, Any] | None = record.rollout.get("scaling")
+        return known
+    return scaling.to_json(scaling.read(record.endpoint))
+
+
+def make_scaling_safe(plan: RolloutPlan, record: ReleaseRecord) -> None:
+    """Suspend autoscaling, or take it away for a change of instance type."""
+    found = scaling.from_json(record.rollout["scaling"])
     if found is not None and plan.instance_type_changed:
         scaling.remove(record.endpoint, found)
     elif found is not None:
         scaling.suspend(record.endpoint)
-    return scaling.to_json(found)
 
 
-def begin(plan: RolloutPlan, seen: EndpointView) -> None:
-    """Make the one call that starts it."""
-    if plan.first_release:
-        endpoints.create(create_endpoint_request(plan))
-        return
-    endpoints.update(update_endpoint_request(plan))
-    endpoints.tag(seen.arn, dict(plan.tags))
+def wait(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: datetime) -> dict[str, Any]:
+    """Keep the heartbeat going until the endpoint is at rest; EndpointBusyError when that takes too long."""
+    looks = record.rollout.get("start_looks", 0) + 1
+    if looks > MAX_LOOKS:
+        raise EndpointBusyError(f"{plan.endpoint} did not come to rest in {MAX_LOOKS} looks: somebody else changes it")
+    write(table, record, {"start_looks": looks})
+    measurements.publish(settings().metric_namespace, plan.endpoint, plan.release, {"Heartbeat": 1.0}, [at])
+    return {"started": False, "wait_seconds": max(5, min(MAX_WAIT_SECONDS, plan.silence // 3))}
+
+
+def write(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> ReleaseRecord:
+    """Add facts about the rollout under the fence; LeaseLostError when the release is no longer ours to move."""
+    rollout = {**record.rollout, **facts}
+    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="rolling_out", rollout=rollout):
+        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
+    return replace(record, rollout=rollout)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 from modeldrop.artifact.inspect import inspect_artifact
-from modeldrop.artifact.language import BREAKING, Live, signatures_of
+from modeldrop.artifact.language import Live, told
 from modeldrop.artifact.progress import ProgressReporter
-from modeldrop.artifact.report import MAX_REPORT_BYTES, ArtifactReport, report_to_json
+from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
-from modeldrop.aws import golden, objects, signatures
+from modeldrop.aws import golden, language, objects, signatures
 from modeldrop.aws.failures import is_transient
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
@@ -20,8 +19,8 @@ from modeldrop.observability import entry
 from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.reports import approved_key, report_key, to_bytes
-from modeldrop.release.restore import in_force, is_roll_back, require_asked, require_restored
+from modeldrop.release.reports import approved_key
+from modeldrop.release.restore import in_force, require_asked, require_restored
 from modeldrop.release.upload import signature_key
 from modeldrop.settings import settings
 
@@ -36,8 +35,9 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     policy = in_force(read_policy(record, settings(), event["signature_key"]), record)
     table.update(record.endpoint, record.release, policy=policy_to_json(policy))
     signed = signatures.signed_model(record, policy.signature, table)
-    report = inspect(record, policy, live_model(record, table), signed, progress(record, table))
-    store(record, report, table, signed)
+    live = language.live_model(record, table)
+    report = inspect(record, policy, live, signed, progress(record, table))
+    store(record, report, table, signed, live)
     report.require_good()
     if record.restores:
         require_restored(record, table.get(record.endpoint, record.restores), report.sha256)
@@ -81,7 +81,7 @@ def inspect(
             max_size_bytes=policy.artifact.max_size_bytes,
             again=pinned,
             live=live,
-            breaking="restore" if is_roll_back(record) else policy.artifact.breaking,
+            breaking=language.breaking_of(record, policy),
             instance_type=policy.endpoint.instance_type,
             progress=progress,
             each_file=digests.begin if signed else None,
@@ -90,23 +90,12 @@ def inspect(
     return with_signature(report, signed, digests.hex()) if signed and not report.refusals else report
 
 
-def live_model(record: ReleaseRecord, table: ReleaseTable) -> Live | None:
-    """Read what the live release's artifact.json says of its serving signatures; None where nothing is live."""
-    release = table.live(record.endpoint).live
-    if not release or release == record.release:
-        return None
-    key = report_key(replace(record, release=release), "artifact.json")
-    if not objects.exists(settings().approved_bucket, key):
-        return Live(release, None)
-    return Live(release, signatures_of(objects.read_bounded(settings().approved_bucket, key, MAX_REPORT_BYTES)))
-
-
-def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, signed: SignedModel | None) -> None:
+def store(
+    record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, signed: SignedModel | None, live: Live | None
+) -> None:
     """Keep the whole report beside the release, and its facts in the record."""
-    whole = report_to_json(report)
-    key = report_key(record, "artifact.json")
-    objects.write(settings().approved_bucket, key, to_bytes(whole), "application/json")
-    facts = {
+    language.keep(record, report)
+    facts: dict[str, Any] = {
         "sha256": report.sha256,
         "size_bytes": report.size_bytes,
         "uncompressed_bytes": report.uncompressed_bytes,
@@ -115,8 +104,9 @@ def store(record: ReleaseRecord, report: ArtifactReport, table: ReleaseTable, si
         "tensorflow_version": report.tensorflow_version,
         "golden_requests": len(report.golden),
         "outputs": sorted(report.serving_signatures.get("serving_default", {}).get("outputs", ())),
-        "breaking": [f"{one.where}: {one.what}" for one in report.warnings if one.code in BREAKING.values()][:20],
-        "warnings": [one.what for one in report.warnings if one.code not in BREAKING.values()][:20],
+        # the release that serves by the time of the plan may be another one
+        "compared_with": live.release if live else "",
+        **told(report),
     }
     if signed and not report.refusals:
         facts["signature"] = {"digest": signed.digest, "files": len(signed.files)}

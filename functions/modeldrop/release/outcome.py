@@ -31,9 +31,12 @@ class Ending:
 class EndFacts:
     """What is known when a release ends.
 
-    started: CreateEndpoint or UpdateEndpoint was called for this release. error, message: of the step that broke, or
-    empty. target, previous: endpoint configs. golden_problem: what a golden request found on a new endpoint, or empty.
-    alarms: which of the rollback alarms fired. verdict_reason, aborted_by: why our verdict alarm was asked to fire.
+    started: it was written down that CreateEndpoint or UpdateEndpoint would be called. began: SageMaker was seen to
+    take that call, or to work on it. error, message: of the step that broke, or empty. target, previous: endpoint
+    configs. golden_problem: what a golden request found on a new endpoint, or empty. golden_asked, golden_known: how
+    many were asked of how many. golden_unasked: why they could not be asked, or empty. alarms: which of the rollback
+    alarms fired. verdict_reason, aborted_by: why our verdict alarm was asked to fire. waited: for how long the endpoint
+    has not come to rest, in words; empty when it is at rest.
     """
 
     endpoint: EndpointView
@@ -41,21 +44,27 @@ class EndFacts:
     first_release: bool
     target: str
     previous: str
+    began: bool = True
     error: str = ""
     message: str = ""
     failure_reason: str = ""
     golden_problem: str = ""
+    golden_asked: int = 0
+    golden_known: int = 0
+    golden_unasked: str = ""
     alarms: tuple[str, ...] = ()
     verdict_reason: str = ""
     aborted_by: str = ""
+    waited: str = ""
 
 
 def decide_ending(facts: EndFacts) -> Ending:
     """Say how the release ended. The endpoint's own state outranks what our steps thought (DESIGN 1.3)."""
-    if facts.error in BY_ERROR and not facts.started:
-        return Ending(BY_ERROR[facts.error], (facts.message,))
-    if facts.error in BY_ERROR and not facts.endpoint.serves(facts.target):
-        return Ending(BY_ERROR[facts.error], (facts.message,))
+    if facts.waited:
+        return _not_at_rest(facts)
+    if facts.error in BY_ERROR and not (facts.started and facts.endpoint.serves(facts.target)):
+        left = (_left_in_place(facts),) if facts.began and facts.started else ()
+        return Ending(BY_ERROR[facts.error], (facts.message, *left))
     if facts.started and facts.endpoint.serves(facts.target):
         return _arrived(facts)
     if facts.error:
@@ -64,6 +73,8 @@ def decide_ending(facts: EndFacts) -> Ending:
         return Ending("failed", ("the workflow ended before the rollout began, and without saying why",))
     if facts.endpoint.lacks_capacity or _is_capacity(facts.failure_reason):
         return Ending("parked", (facts.failure_reason or facts.endpoint.failure_reason, _left_in_place(facts)))
+    if not facts.began:
+        return Ending("failed", ("SageMaker was not seen to begin the deployment", _left_in_place(facts)))
     if facts.endpoint.serves(facts.previous) and not facts.first_release:
         return _rolled_back(facts)
     why = facts.failure_reason or facts.endpoint.failure_reason or "SageMaker gave no reason"
@@ -76,8 +87,29 @@ def _arrived(facts: EndFacts) -> Ending:
     if facts.first_release:
         if facts.golden_problem:
             return Ending("rejected", (f"golden request: {facts.golden_problem}", *broken))
-        return Ending("created", ("the endpoint is in service and answers its golden requests", *broken))
+        return Ending("created", (_created(facts), *broken))
     return Ending("promoted", ("all traffic is on the new model", *broken))
+
+
+def _created(facts: EndFacts) -> str:
+    if facts.golden_unasked:
+        return f"the endpoint is in service; its golden requests could not be asked: {facts.golden_unasked}"
+    if not facts.golden_asked:
+        return "the endpoint is in service; there are no golden requests, so no answer was asked for"
+    if facts.golden_asked < facts.golden_known:
+        return (
+            f"the endpoint is in service and answers {facts.golden_asked} golden requests; "
+            f"the other {facts.golden_known - facts.golden_asked} were not asked"
+        )
+    return "the endpoint is in service and answers its golden requests"
+
+
+def _not_at_rest(facts: EndFacts) -> Ending:
+    """Say that nobody knows the end yet: whoever waits any longer keeps people from knowing that."""
+    broken = (f"{facts.error}: {facts.message}",) if facts.error else ()
+    alarms = "" if facts.first_release else "; its rollback alarms are left to work"
+    told = f"after {facts.waited} {_left_in_place(facts)}{alarms}, and nothing was cleaned up"
+    return Ending("failed", (*broken, told))
 
 
 def _rolled_back(facts: EndFacts) -> Ending:
@@ -96,8 +128,8 @@ def _rolled_back(facts: EndFacts) -> Ending:
 def _broken(facts: EndFacts) -> Ending:
     """Say how a release ended whose workflow broke: what people or the dead-man alarm did comes first."""
     said = f"{facts.error}: {facts.message}"
-    rolled_back = facts.started and not facts.first_release and facts.endpoint.serves(facts.previous)
-    if rolled_back and (facts.aborted_by or _nobody_judged(facts)):
+    back = facts.started and facts.began and not facts.first_release and facts.endpoint.serves(facts.previous)
+    if back and (facts.aborted_by or _nobody_judged(facts)):
         ending = _rolled_back(facts)
         return Ending(ending.outcome, (*ending.reasons, f"the workflow broke on the way ({said})"))
     return Ending("failed", (said, _left_in_place(facts)))
@@ -112,8 +144,14 @@ def _is_capacity(text: str) -> bool:
 
 
 def _left_in_place(facts: EndFacts) -> str:
-    if facts.endpoint.standing == "absent":
+    """Say what the endpoint is, as it was described; that it is untouched only where no rollout began and it rests."""
+    seen = facts.endpoint
+    if seen.standing == "absent":
         return "no endpoint is left in place"
-    if facts.previous and facts.endpoint.config == facts.previous:
+    if facts.previous and seen.serves(facts.previous):
+        if facts.started and facts.began:
+            return f"the old model ({facts.previous}) serves all traffic again"
         return f"the old model ({facts.previous}) is untouched"
-    return f"the endpoint is {facts.endpoint.status} on config {facts.endpoint.config or 'unknown'}"
+    pending = f", on its way to {seen.pending_config}" if seen.pending_config else ""
+    moves = ": traffic may still move" if seen.standing == "moving" else ""
+    return f"the endpoint is {seen.status} on config {seen.config or 'unknown'}{pending}{moves}"

@@ -73,5 +73,5 @@ def next_step(seen: EndpointView, age_seconds: float) -> Step:
 
 
 def wait_seconds(age_seconds: float) -> int:
-    """Return how long to wait for the endpoint: a few looks soon, then every half minute."""
-    return max(2, min(30, int(age_seconds / 4)))
+    """Return how long to wait for the endpoint: a few looks soon, then every minute."""
+    return max(2, min(60, int(age_seconds / 4)))

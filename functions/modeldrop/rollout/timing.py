@@ -8,8 +8,8 @@ from modeldrop.policy.model import Policy
 
 # UpdateEndpoint: MaximumExecutionTimeoutInSeconds
 MIN_EXECUTION_SECONDS, MAX_EXECUTION_SECONDS = 600, 28_800
-# every look is 9 history events (Wait 2, Task 5, Choice 2); with the longest waits before it, 600 stay under 10,000
-MAX_LOOKS = 600
+# every look is 9 history events (Wait 2, Task 5, Choice 2); with the longest waits around it, 540 stay under 10,000
+MAX_LOOKS = 540
 # so many looks come as fast as they are useful, the others are spared
 EAGER_LOOKS = 300
 MIN_LOOK_SECONDS = 2

@@ -167,7 +167,8 @@ def _truth(play: Play) -> Iterator[str]:
 
 def _rest(story: Story, play: Play) -> Iterator[str]:
     lease = play.world.tables.item(ENDPOINT, "#lease")
-    if "owner" in lease:
+    # one that has expired is free to take, once its owner's execution has ended
+    if "owner" in lease and int(lease["expires"]["N"]) > play.world.now:
         yield f"the lease comes free: {lease['owner']['S']} has it"
     running = [one.name for one in play.world.executions.values() if one.status == "RUNNING"]
     if running:

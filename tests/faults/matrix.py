@@ -74,10 +74,11 @@ def go_on(story: Story, told: Play, faults: tuple[Fault, ...], *, later: bool = 
     own.meets = injector
     story.happens(told)
     told.end()
-    calls = tuple(own.calls)
     own.run(REST_SECONDS)
+    calls = tuple(own.calls)
     passing = len(faults) <= 1 and all(fault.kind in PASSING for fault in faults)
-    found = []
+    # before the later drop, which would mend what was left wrong
+    found = list(in_the_end(story, told, passing=passing, at_most=1 + len(faults)))
     if later:
         own.hears_uploads = True
         quick = policy(strategy="all_at_once", final_bake="3m", scaling=SCALING if story.scaling else "")
@@ -92,10 +93,10 @@ def go_on(story: Story, told: Play, faults: tuple[Fault, ...], *, later: bool = 
                 else f"{record.outcome or record.phase}: {'; '.join(record.reasons)[:300]}"
             )
             found.append(f"a later drop works: {release} is {why}")
-    found += in_the_end(story, told, passing=passing, at_most=1 + len(faults))
+        found += in_the_end(story, told, passing=passing, at_most=1 + len(faults))
     found += watch.found
     states = tuple(f"{one.name}: {one.status} {' '.join(one.log)}" for one in own.executions.values())
-    return Result(story.name, faults, tuple(found), calls, tuple(injector.met), states)
+    return Result(story.name, faults, tuple(dict.fromkeys(found)), calls, tuple(injector.met), states)
 
 
 def functions() -> frozenset[str]:

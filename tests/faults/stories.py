@@ -16,7 +16,7 @@ from tests.faults.world import APPROVED, MODELS, TABLE, World
 from tests.unit import artifact_builders as builders
 
 ENDPOINT = "sentiment"
-PATIENCE_SECONDS = 6 * 3600.0
+PATIENCE_SECONDS, CLOSED_SECONDS = 6 * 3600.0, 2700.0
 POLICY = """
 endpoint: {{instance_count: 2, metrics_every: 30s, instance_type: {instance_type}{scaling}}}
 strategy: {strategy}
@@ -85,7 +85,8 @@ class Play:
         """Drop a model and wait for its good end, before the story begins."""
         release = self.drop(kind, number, "created", "promoted", text=text)
         assert self.world.run(3600, lambda: self.has_ended(release)), f"{release} did not end: {self.record(release)}"
-        self.world.run(5)
+        # until nothing of it is open any more: the closing run comes 20 to 35 minutes after the end
+        self.world.run(CLOSED_SECONDS)
         record = self.record(release)
         assert record is not None
         assert record.outcome in ("created", "promoted"), record.reasons

@@ -13,7 +13,16 @@ import pytest
 
 from modeldrop.aws import cleanup, endpoints
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.handlers import acquire_lease, admit, finish_release, notify, prepare_rollout, reconcile, start_rollout
+from modeldrop.handlers import (
+    acquire_lease,
+    admit,
+    compensate,
+    finish_release,
+    notify,
+    prepare_rollout,
+    reconcile,
+    start_rollout,
+)
 from modeldrop.release import ending
 from modeldrop.release.restore import Claim
 from tests.faults import world
@@ -56,6 +65,7 @@ def alarms_go(stack: ExitStack) -> None:
     setting(stack, ending, "must_wait", lambda _: False)
     setting(stack, cleanup, "may_delete_alarms", lambda _: True)
     setting(stack, cleanup, "end_model", lambda *_, **__: True)
+    setting(stack, compensate, "attempt", lambda _what, act: act())
 
 
 @put_back(

@@ -19,7 +19,7 @@ from tests.unit.artifact_builders import good_members
 from tests.unit.test_artifact_signature import a_bundle, a_key, a_statement, public
 
 BUCKET, KEY = "uploads", "ssm:/modeldrop/signing-key"
-STACK = Settings(*["x"] * 11, "ml.g5.xlarge", 2, "x")
+STACK = Settings(*["x"] * 11, "ml.g5.xlarge", 2, "x", 400)
 CODE = b"artifact: {code: allow}\n"
 
 

@@ -9,7 +9,7 @@ export SAM_CLI_TELEMETRY := 0
 export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 
-.PHONY: help setup demo test lint unit build images operations signing bench-judge fuzz lock format clean
+.PHONY: help setup demo test lint unit faults build images operations signing bench-judge fuzz lock format clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -43,6 +43,9 @@ lint: setup      ## ruff, mypy, cfn-lint, statelint
 
 unit: setup      ## the tests that need no cloud
 	@$(BIN)/python -m pytest tests/unit tests/contract
+
+faults: setup    ## every single fault in every story, and 2,000 pairs, on a virtual clock (an hour on two cores)
+	@$(BIN)/python -W ignore -m tests.faults.matrix --pairs 2000 $(FAULTS_ARGS)
 
 build: setup     ## sam build
 	@$(BIN)/sam build

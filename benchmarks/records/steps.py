@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from modeldrop.aws.releases import ReleaseTable
@@ -170,10 +170,17 @@ def every_step(client: Counted, table: ReleaseTable, record: ReleaseRecord) -> d
 
 
 def acquire_alone() -> None:
-    """Run AcquireLease in this process and print its memory before and at its peak, in MB."""
+    """Run AcquireLease in this process and print its peak memory before the call and after it, in MB."""
     table = ReleaseTable(os.environ["RELEASE_TABLE"])
     record = newcomer(table)
-    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    idle = peak_mb()
     acquire(record)
-    print(idle // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(idle, peak_mb())
     table.release_lease(record.endpoint, record.release)
+
+
+def peak_mb() -> int:
+    """Return the most memory that this process ever had resident, from Linux's /proc."""
+    # ru_maxrss would be the parent's, which a child begins with
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024

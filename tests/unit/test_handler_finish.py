@@ -195,7 +195,7 @@ def test_a_first_release_that_failed_is_deleted_waited_for_and_told_as_it_was_de
     assert finish(rollout)["finished"] is False
     rollout.sagemaker.gone()
     assert finish(rollout)["outcome"] == "failed"
-    assert "the container does not start" in rollout.record.reasons[0]
+    assert rollout.record.reasons[0] == "the endpoint is Failed: the container does not start"
     assert rollout.sagemaker.has(RELEASE) == set()
 
 

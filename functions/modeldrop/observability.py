@@ -61,7 +61,7 @@ def keep_problems(ids: Mapping[str, str], error: RejectedError) -> None:
 
     What can't be kept at all must not make a defect of a rejection.
     """
-    problems = [asdict(problem) for problem in error.problems[:MAX_PROBLEMS_KEPT]]
+    problems = [asdict(problem) for problem in error.problems]
     try:
         ReleaseTable(settings().release_table).update(ids["endpoint"], ids["release"], problems=problems)
     except Exception as failure:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -114,6 +114,21 @@ class _Input:
             self.failed = True
             raise
 
+    @contextmanager
+    def once_more(self, again: Callable[[], BinaryIO]) -> Iterator[_Input]:
+        """Open the same bytes anew; that they could not be read is remembered here, too."""
+        try:
+            stream = again()
+        except Exception:
+            self.failed = True
+            raise
+        second = _Input(stream)
+        with stream:
+            try:
+                yield second
+            finally:
+                self.failed = self.failed or second.failed
+
 
 @dataclass
 class _Answers:
@@ -159,7 +174,7 @@ def inspect_artifact(
                 findings.add("TAR_OK", f"{archive.entries} entries")
                 answers = _check_contents(contents, findings, allow_code)
                 if not findings.has(""):
-                    _check_tensors(contents, again, max_size_bytes, source.sha256, findings)
+                    _check_tensors(contents, given, again, max_size_bytes, source.sha256, findings)
                 if contents.model is not None and live is not None:
                     check_language(live, contents.model.signatures, findings, breaking)
                 if contents.model is not None and instance_type:
@@ -191,6 +206,7 @@ def inspect_artifact(
 
 def _check_tensors(
     contents: _Contents,
+    given: _Input,
     again: Callable[[], BinaryIO] | None,
     max_size_bytes: int,
     sha256: str,
@@ -200,8 +216,8 @@ def _check_tensors(
     late = {path for path in contents.files if SHARD.search(path)} - contents.summed.keys()
     if late and again is not None:
         second = Findings()
-        with again() as stream:
-            source = GzipReader(stream, second, max_size_bytes, None)
+        with given.once_more(again) as stream:
+            source = GzipReader(stream, second, max_size_bytes, None)  # type: ignore[arg-type]  # it only reads
             for member in TarReader(source, second).members():
                 if member.path in late:
                     contents.sum_shard(member, findings)

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import sys
 from typing import Any
@@ -28,21 +29,25 @@ CORE_ANSWER_SECONDS = 10.0
 LAST_REQUESTS_SECONDS = 2.0
 LAST_CAPTURES_SECONDS = 2.0
 LISTEN_BACKLOG = 1024
+PATIENCE_SECONDS = 60.0
 JSON_HEADERS = (("Content-Type", "application/json"),)
+_LOG = logging.getLogger(__name__)
 
 
 class Front:
     """The public listener and its talk with the core."""
 
-    def __init__(self, core_port: int) -> None:
+    def __init__(self, core_port: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """patience_seconds: how long a client may stop in the middle of a request."""
         self.invoker = Invoker()
         self.core_port = core_port
+        self.patience_seconds = patience_seconds
         self.clients: set[Any] = set()
 
     def connection(self) -> ClientConnection:
         """Return the protocol for a new client."""
         local = {b"/_localcloud/routes": self._routes, b"/_localcloud/inflight": self._inflight}
-        return ClientConnection(self.invoker, local, self.core_port, self.clients)
+        return ClientConnection(self.invoker, local, self.core_port, self.clients, self.patience_seconds)
 
     async def report_forever(self) -> None:
         """Send the core what was seen, once a second; what can't be sent is tried again."""
@@ -50,7 +55,11 @@ class Front:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             kept += self.invoker.observations.take()
-            if await self._report(kept):
+            try:
+                if await self._report(kept):
+                    kept = []
+            except Exception:  # without reports there are no metrics, and no alarm sees anything
+                _LOG.exception("a report to the core failed")
                 kept = []
 
     async def capture_forever(self) -> None:
@@ -59,7 +68,10 @@ class Front:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self.invoker.captures.due.wait()
-            await self.write_captures()
+            try:
+                await self.write_captures()
+            except Exception:  # what is captured later must be written
+                _LOG.exception("captured requests could not be written")
 
     async def write_captures(self) -> None:
         """Have all that is captured written now; what can't be sent is tried again at the next call."""
@@ -71,32 +83,41 @@ class Front:
     async def _write(self, file: CaptureFile, dropped: int) -> bool:
         """Send one file; the same file twice is the same object. dropped: requests to be told as lost."""
         rule = file.rule
-        document = {"bucket": rule.bucket, "key": file.key, "kms_key_id": rule.kms_key_id, "dropped": dropped}
+        try:
+            document = {"bucket": rule.bucket, "key": file.key, "kms_key_id": rule.kms_key_id, "dropped": dropped}
+            document["body"] = await file.lines()
+        except Exception:  # one file that can't be made must not stop those behind it
+            _LOG.exception("%d captured requests of %s are lost", len(file.records), file.fleet)
+            self.invoker.captures.dropped += len(file.records)
+            return True
         try:
             async with asyncio.timeout(CORE_ANSWER_SECONDS):
-                await _post_json(self.core_port, "/_localcloud/captures", {**document, "body": await file.lines()})
+                await _post_json(self.core_port, "/_localcloud/captures", document)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             return False
         self.invoker.captures.dropped -= dropped
         return True
 
     async def _report(self, observations: list[dict[str, object]]) -> bool:
+        """Return whether the core was asked: what it refused once it would refuse for ever."""
         document = {"routes_version": self.invoker.table.version, "observations": observations}
         try:
             async with asyncio.timeout(CORE_ANSWER_SECONDS):
                 answer = await _post_json(self.core_port, "/_localcloud/observations", document)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             return False
-        if answer is not None and (routes := answer.get("routes")) is not None:
+        if answer is None:
+            _LOG.error("the core refused what was observed; see core.log")
+        elif (routes := answer.get("routes")) is not None:
             self._swap(routes)
-        return answer is not None
+        return True
 
     def _routes(self, method: bytes, body: bytes) -> Answer:
         if method != b"POST":
             return error_answer(405, "MethodNotAllowed", "the routing table is pushed with POST")
         try:
             self._swap(json.loads(body))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             return error_answer(400, "ValidationError", f"malformed routing table: {error!r}")
         return Answer(200, json.dumps({"version": self.invoker.table.version}).encode(), JSON_HEADERS)
 
@@ -159,6 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True, help="the public port")
     parser.add_argument("--core-port", type=int, required=True, help="where the core listens")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(options.port, options.core_port))
     return 0

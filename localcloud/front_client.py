@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,10 +12,17 @@ import httptools
 
 from localcloud.front_invoke import MAX_BODY_BYTES, Answer, Invoker, endpoint_of_path, error_answer
 from localcloud.front_proxy import CoreConnection, request_head, service_unavailable
+from localcloud.patience import Patience
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 ADMIN_PREFIX = b"/_localcloud/"
 MAX_LOCAL_BODY_BYTES = 64 * 1024 * 1024
+MAX_HEAD_BYTES = 64 * 1024  # AWS refuses far smaller ones: S3 at 8 KB
+MAX_HELD_BYTES = 256 * 1024  # of requests that wait for the answer to an earlier one
+CORE_CONNECT_SECONDS = 5.0
+TOO_LARGE = b"431 Request Header Fields Too Large"
+DEFECT = "A defect of the local cloud: see front.log in its scratch directory."
+_LOG = logging.getLogger(__name__)
 
 # (path, body) -> the answer, or None when the path is the core's
 Local = Callable[[bytes, bytes], Answer]
@@ -25,16 +34,26 @@ class ClientConnection(asyncio.Protocol):
     # what makes the answer from the body; None: the core does
     _respond: Callable[[bytes], Awaitable[Answer]] | None
 
-    def __init__(self, invoker: Invoker, local: dict[bytes, Local], core_port: int, clients: set[Any]) -> None:
+    def __init__(
+        self,
+        invoker: Invoker,
+        local: dict[bytes, Local],
+        core_port: int,
+        clients: set[Any],
+        patience_seconds: float,
+    ) -> None:
+        """clients: where it is listed while it is open. patience_seconds: how long it may stop in mid-request."""
         self._invoker, self._local, self._core_port, self._clients = invoker, local, core_port, clients
+        self._patience = Patience(patience_seconds, self._give_up)
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._core: CoreConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.busy = False
-        self._received = self._broken = False
-        self._held = b""
+        self._begun = self._in_head = self._received = self._broken = False
+        self._slow = self._answered = False  # the client does not read its answers; the answer is written
+        self._held: deque[bytes] = deque()
         self._begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -45,6 +64,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Let go of what was being done for this client."""
         self._clients.discard(self)
+        self._patience.end()
         for task in (self._task, self._connecting):
             if task is not None:
                 task.cancel()
@@ -52,14 +72,22 @@ class ClientConnection(asyncio.Protocol):
             self._core.close()
 
     def pause_writing(self) -> None:
-        """The client is slower than the core."""
+        """The client is slower than its answers: it gets to ask nothing more until it has read them."""
         if self._core is not None and self._core.open:
             self._core.transport.pause_reading()
+        self._slow = True
+        if self._received and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         if self._core is not None and self._core.open:
             self._core.transport.resume_reading()
+        self._slow = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        if self._answered:
+            self._feed_held()
 
     def close(self) -> None:
         """End the connection."""
@@ -68,16 +96,21 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse; the next request waits until this one is answered."""
         if self._received:
-            self._held += data
+            self._held.append(data)
+            if sum(map(len, self._held)) > MAX_HELD_BYTES and not self._transport.is_closing():
+                self._transport.pause_reading()
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._transport.write(_refusal(b"426 Upgrade Required"))
-            self._transport.close()
+            self._refuse(b"426 Upgrade Required")
+        except httptools.HttpParserCallbackError:
+            _LOG.exception("a request could not be taken in")
+            self._refuse(b"500 Internal Server Error")
         except httptools.HttpParserError:
-            self._transport.write(_refusal(b"400 Bad Request"))
-            self._transport.close()
+            self._refuse(b"400 Bad Request")
+        else:
+            self._look_at_the_rest(len(data))
 
     def on_message_begin(self) -> None:
         """Part of httptools' protocol."""
@@ -85,20 +118,28 @@ class ClientConnection(asyncio.Protocol):
             self._broken = True  # a second request in the same bytes: it is not answered, the connection will close
         else:
             self._begin()
+            self._begun = self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         """Part of httptools' protocol."""
-        if not self._broken:
+        self._head_size += len(url)
+        if not self._broken and self._head_size <= MAX_HEAD_BYTES:
             self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Part of httptools' protocol."""
-        if not self._broken:
+        self._head_size += len(name) + len(value)
+        if not self._broken and self._head_size <= MAX_HEAD_BYTES:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Part of httptools' protocol: decide who answers."""
         if self._broken:
+            return
+        self._in_head = False
+        if self._head_size > MAX_HEAD_BYTES:
+            self._broken = True
+            self._refuse(TOO_LARGE)
             return
         self.busy = True
         self._method = self._parser.get_method()
@@ -141,11 +182,39 @@ class ClientConnection(asyncio.Protocol):
             self._to_core(b"0\r\n\r\n")
 
     def _begin(self) -> None:
-        self._url, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._url, self._headers, self._head_size = b"", list[tuple[bytes, bytes]](), 0
         self._chunks, self._size, self._chunked = list[bytes](), 0, False
         self._pending: list[bytes] | None = []
         self._respond = None
         self._keep_alive = True
+        self._unended = 0
+
+    def _look_at_the_rest(self, size: int) -> None:
+        """Wait for what is missing of the request, within bounds. size: bytes that came just now."""
+        if self._received or not self._begun:
+            self._patience.end()
+            return
+        # a header that has no end yet is nowhere else counted
+        self._unended = self._unended + size if self._in_head else 0
+        if self._unended > MAX_HEAD_BYTES:
+            self._refuse(TOO_LARGE)
+        else:
+            self._patience.renew()
+
+    def _give_up(self) -> None:
+        if not self._transport.is_closing() and not self._transport.is_reading():
+            self._patience.renew()  # it is we who do not read: the core has not caught up
+            return
+        _LOG.warning("a client sent nothing more in the middle of %s %s", *self._named())
+        self._refuse(b"408 Request Timeout")
+
+    def _refuse(self, status: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+            self._transport.close()
+
+    def _named(self) -> tuple[str, str]:
+        return self._parser.get_method().decode("latin-1"), self._url[:200].decode("latin-1")
 
     def _is_runtime(self) -> bool:
         return endpoint_of_path(self._url.decode("latin-1")) is not None
@@ -167,23 +236,37 @@ class ClientConnection(asyncio.Protocol):
         return await self._invoker.invoke(name, self._names, body)
 
     async def _answer(self, answer: Awaitable[Answer]) -> None:
-        result = await answer
+        try:
+            data = (await answer).encode(self._keep_alive)
+        except Exception:  # whatever a handler trips over, its caller gets an answer
+            _LOG.exception("no answer to %s %s", *self._named())
+            self._keep_alive = False
+            data = error_answer(500, "InternalFailure", DEFECT).encode(False)
         if not self._transport.is_closing():
-            self._transport.write(result.encode(self._keep_alive))
+            self._transport.write(data)
         self._finished(self._keep_alive)
 
     async def _reach_core(self) -> None:
+        try:
+            await self._send_to_core()
+        except (OSError, TimeoutError):
+            if not self._transport.is_closing():
+                self._transport.write(service_unavailable())
+                self._transport.close()
+        except Exception:  # as in _answer
+            _LOG.exception("%s %s did not reach the core", *self._named())
+            self._refuse(b"500 Internal Server Error")
+
+    async def _send_to_core(self) -> None:
+        """Send the head, and what came of the body; raises OSError or TimeoutError when the core accepts nothing."""
         head = request_head(self._method, self._url, self._headers)
         if self._core is None or not self._core.open:
             self._transport.pause_reading()
             try:
-                _, self._core = await asyncio.get_running_loop().create_connection(
-                    lambda: CoreConnection(self._transport, self._finished), "127.0.0.1", self._core_port
-                )
-            except OSError:
-                self._transport.write(service_unavailable())
-                self._transport.close()
-                return
+                async with asyncio.timeout(CORE_CONNECT_SECONDS):
+                    _, self._core = await asyncio.get_running_loop().create_connection(
+                        lambda: CoreConnection(self._transport, self._finished), "127.0.0.1", self._core_port
+                    )
             finally:
                 if not self._transport.is_closing():
                     self._transport.resume_reading()
@@ -198,19 +281,25 @@ class ClientConnection(asyncio.Protocol):
             self._core.write(data)
 
     def _finished(self, keep_alive: bool) -> None:
-        whole, self.busy, self._received = self._received, False, False
-        if not keep_alive or not whole or self._broken:
+        self.busy = False
+        if not keep_alive or not self._received or self._broken:
             # an answer before the request's end leaves the connection in the middle of a body
             self._transport.close()
+        elif self._slow:
+            self._answered = True  # the next request waits until this answer is read
+        elif self._held:
+            asyncio.get_running_loop().call_soon(self._feed_held)  # what comes before then waits behind it
+        else:
+            self._received = self._begun = False
+
+    def _feed_held(self) -> None:
+        self._received = self._begun = self._answered = False
+        if self._transport.is_closing():
             return
-        held, self._held = self._held, b""
-        if held:
-            asyncio.get_running_loop().call_soon(self.data_received, held)
+        self._transport.resume_reading()
+        while self._held and not self._received:
+            self.data_received(self._held.popleft())
 
 
 async def _refuse_web_page(_body: bytes) -> Answer:
     return error_answer(403, "AccessDenied", "no admin calls from web pages")
-
-
-def _refusal(status: bytes) -> bytes:
-    return b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status

@@ -53,7 +53,9 @@ class FleetConnection(asyncio.Protocol):
             self._answer.set_exception(FleetGoneError("the connection was closed before the answer"))
 
     async def request(self, data: bytes) -> FleetAnswer:
-        """Send a whole request and return the whole answer."""
+        """Send a whole request and return the whole answer; raises FleetGoneError."""
+        if not self.open:  # lost between the connecting and now: nothing else would ever tell
+            raise FleetGoneError("the connection was closed before the request", refused=True)
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(data)
         try:

@@ -50,9 +50,11 @@ class CoreConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
 
     def write(self, data: bytes) -> None:
-        """Send more of the request."""
+        """Send more of the request; a core that is gone before it answered fails it."""
         if self.open:
             self._transport.write(data)
+        elif self._active and not self._started:
+            self._fail()  # it was lost before an answer was expected: connection_lost will not come again
 
     def close(self) -> None:
         """Drop the connection: the client is gone, or broke off."""

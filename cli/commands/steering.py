@@ -123,7 +123,7 @@ def rollback(
         print_json({"endpoint": target.endpoint, "release": release, "restores": target.release})
     else:
         say(f"{target.release} comes back as {release}: a new fleet is started and judged, which takes minutes")
-        say(f"until then {live['live']} stays live; follow it with: modeldrop watch {target.endpoint}")
+        say(f"until then {live.live} stays live; follow it with: modeldrop watch {target.endpoint}")
 
 
 def publish_verdict(stack: Stack, endpoint: str, release: str) -> None:

@@ -11,8 +11,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from localcloud import events
 from localcloud.cloudwatch.alarm_requests import ACTION_LISTS, period_of
 from localcloud.cloudwatch.alarms import Alarm, Alarms, Change, iso_milliseconds
@@ -39,10 +37,10 @@ class Actions:
         self._changes.put(None)
 
     def __call__(self, change: Change) -> None:
-        """Queue the actions of a change and send its event."""
+        """Queue the actions of a change first, as whom they call counts most, and send its event."""
+        self._changes.put(change)
         detail = change_detail(change)
         events.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, [change.after.arn])
-        self._changes.put(change)
 
     def _work(self) -> None:
         while (change := self._changes.get()) is not None:
@@ -53,8 +51,8 @@ class Actions:
                 error = None
                 try:
                     self._take(action, change)
-                except (ClientError, BotoCoreError, NotImplementedError) as failure:
-                    error = str(failure)
+                except Exception as failure:  # the actions of all alarms to come are taken by this thread
+                    error = str(failure) or repr(failure)
                     sys.stderr.write(f"alarm {change.after.name}: action {action} failed: {error}\n")
                 self._alarms.note_action(change.after, action, error, time.time())
 

@@ -8,10 +8,11 @@ import random
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from localcloud.cloudwatch import store
 from localcloud.core import ACCOUNT_ID
@@ -76,7 +77,12 @@ class Delivery:
         if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
             return
         shown = as_delivered(event)
-        if rule.event_pattern.matches_event(shown):
+        try:
+            matches = rule.event_pattern.matches_event(shown)
+        except Exception:  # a pattern that moto trips over costs its own rule the event, not those behind it
+            sys.stderr.write(f"rule {rule.name} can not be matched:\n{traceback.format_exc()}")
+            return
+        if matches:
             self.to_targets(shown, rule, delay_seconds)
 
     def to_targets(self, event: dict[str, Any], rule: Any, delay_seconds: float = 0.0) -> None:
@@ -85,8 +91,8 @@ class Delivery:
         for target in list(rule.targets):
             try:
                 payload = target_input(event, target, rule.name, rule.arn)
-            except ValueError as error:
-                sys.stderr.write(f"rule {rule.name}, target {target['Id']}: input not made: {error}\n")
+            except Exception as error:  # one target's transformer must not cost the others the event
+                sys.stderr.write(f"rule {rule.name}, target {target.get('Id')}: input not made: {error!r}\n")
                 continue
             self._push(Parcel(event, payload, rule, target, now), now + delay_seconds)
 
@@ -102,10 +108,17 @@ class Delivery:
             if parcel is None:
                 return
             try:
-                self._targets.deliver(parcel.event, parcel.payload, parcel.rule, parcel.target)
-                _count("Invocations", parcel)
-            except Exception as error:  # a target may fail in any way; every way ends in a retry or the queue
-                self._failed(parcel, error)
+                self._deliver(parcel)
+            except Exception:  # a thread that ends here would be missed by all events to come
+                sys.stderr.write(f"rule {parcel.rule.name}: an event is lost:\n{traceback.format_exc()}")
+
+    def _deliver(self, parcel: Parcel) -> None:
+        try:
+            self._targets.deliver(parcel.event, parcel.payload, parcel.rule, parcel.target)
+        except Exception as error:  # a target may fail in any way; every way ends in a retry or the queue
+            self._failed(parcel, error)
+        else:
+            _count("Invocations", parcel)
 
     def _next(self) -> Parcel | None:
         with self._wake:
@@ -155,7 +168,7 @@ class Delivery:
         try:
             self._targets.send_to_queue(queue, json.dumps(parcel.event), attributes)
             _count("InvocationsSentToDlq", parcel)
-        except (ClientError, BotoCoreError) as lost:
+        except Exception as lost:  # it was the last resort, so whatever went wrong is told here
             _count("InvocationsFailedToBeSentToDlq", parcel)
             sys.stderr.write(f"{where}: the dead-letter queue {queue} took nothing either: {lost}\n")
 

@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 import time
+import traceback
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,12 +35,21 @@ def install(core: Core, delivery: Any) -> None:
     stopped = threading.Event()
     ticker = Ticker(core.region, delivery)
 
-    def run() -> None:
-        while not stopped.wait(1.0):
-            ticker.tick(time.time())
-
-    core.on_start(lambda: threading.Thread(target=run, name="events-schedules", daemon=True).start())
+    core.on_start(
+        lambda: threading.Thread(
+            target=tick_until, args=(ticker, stopped), name="events-schedules", daemon=True
+        ).start()
+    )
     core.on_stop(stopped.set)
+
+
+def tick_until(ticker: Ticker, stopped: threading.Event, every_seconds: float = 1.0) -> None:
+    """Look again and again, whatever one look trips over: without it nothing that has a schedule ever runs."""
+    while not stopped.wait(every_seconds):
+        try:
+            ticker.tick(time.time())
+        except Exception:
+            sys.stderr.write(f"the schedules' ticker failed:\n{traceback.format_exc()}")
 
 
 class Ticker:
@@ -61,8 +71,11 @@ class Ticker:
             if planned is None:
                 self._planned[name] = _Planned(rule, self._plan(rule, now))
             elif planned.due is not None and planned.due <= now:
-                self._delivery.to_targets(self._event(rule, planned.due), rule)
-                planned.due = self._plan(rule, planned.due)
+                due, planned.due = planned.due, self._plan(rule, planned.due)
+                try:
+                    self._delivery.to_targets(self._event(rule, due), rule)
+                except Exception:  # the rules behind it are due as well
+                    sys.stderr.write(f"rule {name} did not fire:\n{traceback.format_exc()}")
 
     def _plan(self, rule: Any, after: float) -> float | None:
         try:

@@ -45,14 +45,15 @@ def _run(core: Core, pool: Pool, function: Any, payload: bytes, function_arn: st
                 break
             time.sleep(THROTTLED_WAIT_SECONDS)  # throttled events are kept and do not count as tries
             continue
-        except ValueError:
-            _LOG.exception("asynchronous event of %s was dropped", function_arn)
-            return
-        write_log(function, outcome)
+        except Exception:  # AWS tries again after an error of its own too, and then tells the destination
+            _LOG.exception("asynchronous event of %s could not be run", function_arn)
+            outcome = None
         count += 1
-        if not outcome.error:
-            condition = "Success"
-            break
+        if outcome is not None:
+            _log_outcome(function, outcome)
+            if not outcome.error:
+                condition = "Success"
+                break
         if count < tries:
             time.sleep(RETRY_WAIT_SECONDS[min(count, len(RETRY_WAIT_SECONDS)) - 1])
     kind = "OnSuccess" if condition == "Success" else "OnFailure"
@@ -64,8 +65,15 @@ def _run(core: Core, pool: Pool, function: Any, payload: bytes, function_arn: st
         _deliver(core, dead_letter, json.loads(payload or b"null"))
 
 
+def _log_outcome(function: Any, outcome: Outcome) -> None:
+    try:
+        write_log(function, outcome)
+    except Exception:  # what ran must not run again for its log's sake
+        _LOG.exception("the log of %s could not be written", function.function_name)
+
+
 def _record(arn: str, function: Any, payload: bytes, outcome: Outcome | None, condition: str, count: int) -> Any:
-    document = json.loads(outcome.payload or b"null") if outcome else None
+    document = _as_json(outcome.payload) if outcome else None
     response = {"statusCode": 200, "executedVersion": str(function.version)}
     if outcome and outcome.error:
         response["functionError"] = "Unhandled"
@@ -82,6 +90,14 @@ def _record(arn: str, function: Any, payload: bytes, outcome: Outcome | None, co
         "responseContext": response,
         "responsePayload": document,
     }
+
+
+def _as_json(payload: bytes) -> Any:
+    """Return what a function answered; text where it is no JSON, as a runtime of one's own may post."""
+    try:
+        return json.loads(payload or b"null")
+    except ValueError:
+        return payload.decode(errors="replace")
 
 
 def _deliver(core: Core, destination: str, message: Any) -> None:

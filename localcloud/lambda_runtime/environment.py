@@ -78,9 +78,15 @@ class Environment:
         (self._scratch / "tmp").mkdir()
         # -S: no site-packages, so a dependency that is not in the package fails as it would on AWS
         command = [function.interpreter, "-S", "-s", "-P", str(BOOTSTRAP), str(os.getpid()), function.handler]
-        self._process = spawner().spawn(
-            command, cwd=function.task_root, env=variables, stdout=self._log, stderr=subprocess.STDOUT
-        )
+        try:
+            self._process = spawner().spawn(
+                command, cwd=function.task_root, env=variables, stdout=self._log, stderr=subprocess.STDOUT
+            )
+        except Exception:  # the caller is told; its port and thread must not stay
+            self._api.close()
+            self._log.close()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
         threading.Thread(target=self._watch, name=f"lambda-{function.name}", daemon=True).start()
 
     @property

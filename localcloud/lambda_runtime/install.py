@@ -44,7 +44,10 @@ def install(core: Core) -> None:
 def _reap(pool: Pool) -> None:
     while True:
         time.sleep(REAP_EVERY_SECONDS)
-        pool.reap()
+        try:
+            pool.reap()
+        except Exception:  # environments go on getting old
+            _LOG.exception("idle environments could not be ended")
 
 
 def _patch_invocation(core: Core, pool: Pool) -> None:

@@ -50,11 +50,20 @@ class RuntimeApi:
 
             def do_GET(self) -> None:
                 """Hand out the next event; blocks until there is one."""
-                api._next(self)
+                if self.path.strip("/").split("/")[-2:] == ["invocation", "next"]:
+                    api._next(self)
+                else:  # it would take an event away from the runtime
+                    self.refuse(404)
 
             def do_POST(self) -> None:
                 """Take an answer in."""
-                api._take(self)
+                try:
+                    body = self.body()
+                except ValueError:
+                    self.close_connection = True  # nobody knows where the next request begins
+                    self.refuse(400)
+                    return
+                api._take(self, body)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -96,15 +105,17 @@ class RuntimeApi:
             },
         )
 
-    def _take(self, request: _RuntimeHandler) -> None:
-        body = request.body()
+    def _take(self, request: _RuntimeHandler, body: bytes) -> None:
         parts = request.path.strip("/").split("/")  # 2018-06-01/runtime/invocation/ID/response
         if parts[-2:] == ["init", "error"]:
             self.signals.put(Signal("init_error", body))
+        elif len(parts) != 5 or parts[-1] not in ("response", "error"):
+            request.refuse(404)
+            return
         elif parts[-2] != self._current:
             request.answer(400, b'{"errorType": "InvalidRequestID", "errorMessage": "Invalid request ID"}', {})
             return
-        elif parts[-1] in ("response", "error"):
+        else:
             self._current = None
             self.signals.put(Signal("response" if parts[-1] == "response" else "error", body))
         request.answer(202, b'{"status": "OK"}', {"Content-Type": "application/json"})
@@ -133,6 +144,9 @@ class _RuntimeHandler(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
         return whole
+
+    def refuse(self, status: int) -> None:
+        self.answer(status, b'{"errorType": "InvalidRequest", "errorMessage": "no such route or body"}', {})
 
     def answer(self, status: int, payload: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 from localcloud.processes import module_command, spawner, stop_process
 
+_LOG = logging.getLogger(__name__)
 START_SECONDS = 120.0  # TensorFlow's import takes about 10 s; longer on a busy machine
 
 
@@ -101,8 +103,11 @@ class Launcher:
             with self._send_lock:
                 self._control.sendall(line)
         except OSError as error:
+            self._waiting.pop(name, None)
             raise LaunchError(f"the process that starts model servers is gone: {error}") from None
-        if not arrived.wait(START_SECONDS) or not answer:
+        arrived.wait(START_SECONDS)
+        self._waiting.pop(name, None)
+        if not answer:
             raise LaunchError(f"model server {name} was not started; see {self._directory}/zygote.log")
         return answer[0]
 
@@ -122,7 +127,10 @@ class Launcher:
     def _listen(self, control: socket.socket, ready: threading.Event) -> None:
         with contextlib.suppress(OSError), control.makefile("rb") as lines:
             for line in lines:
-                self._hear(json.loads(line), ready)
+                try:
+                    self._hear(json.loads(line), ready)
+                except Exception:  # all that is started and ends later is heard here
+                    _LOG.exception("what the zygote said: %.200r", line)
         # the zygote is gone, and its children with it: the next launch starts another
         with self._lock:
             process, self._process = self._process, None
@@ -130,7 +138,10 @@ class Launcher:
         if process is not None:
             stop_process(process, grace_seconds=1.0)
         for server in list(self._servers.values()):
-            self._end(server, -signal.SIGKILL)
+            try:
+                self._end(server, -signal.SIGKILL)
+            except Exception:  # the others ended too
+                _LOG.exception("the end of %s", server.name)
         for arrived, _ in list(self._waiting.values()):
             arrived.set()
 
@@ -141,9 +152,17 @@ class Launcher:
         elif event == "started":
             log = self._directory / f"{name}.log"
             self._servers[name] = server = ServerProcess(name, message["port"], message["pid"], log)
-            arrived, answer = self._waiting.pop(name)
+            waiting = self._waiting.pop(name, None)
+            if waiting is None:
+                server.kill()  # nobody waits any longer, and nobody else would ever end it
+                return
+            arrived, answer = waiting
             answer.append(server)
             arrived.set()
+        elif event == "refused":
+            _LOG.error("model server %s was not started: %s", name, message["reason"])
+            if (waiting := self._waiting.pop(name, None)) is not None:
+                waiting[0].set()
         elif event == "ended":
             ended = self._servers.get(name)
             if ended is not None:

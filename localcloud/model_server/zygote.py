@@ -60,16 +60,20 @@ class Zygote:
             return False
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._start(json.loads(line))
+            order = json.loads(line)
+            try:
+                self._start(order)
+            except OSError as error:  # no process or port to be had: to end here would end every fleet with it
+                self._send({"event": "refused", "id": order["id"], "reason": str(error)})
         return True
 
     def _start(self, order: dict[str, Any]) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=LISTEN_BACKLOG)
-        port = listener.getsockname()[1]
-        pid = os.fork()
-        if pid == 0:
-            _become_server(order, listener, self._control)
-        listener.close()
+        with listener:
+            port = listener.getsockname()[1]
+            pid = os.fork()
+            if pid == 0:
+                _become_server(order, listener, self._control)
         self._children[pid] = order["id"]
         self._send({"event": "started", "id": order["id"], "pid": pid, "port": port})
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import logging
 import re
 import shutil
 import threading
@@ -32,6 +33,7 @@ RESTART_DELAY_SECONDS = 1.0
 GPU_INSTANCE = re.compile(r"ml\.(p|g)[0-9]")
 # TF 2.20 GPU images are CUDA 12.9; the default host's driver is older (deep-learning-containers #6187)
 NEW_DRIVER_AMIS = ("al2-ami-sagemaker-inference-gpu-3-1", "al2023-ami-sagemaker-inference-gpu-4-1")
+_LOG = logging.getLogger(__name__)
 _GPU_TAG = re.compile(r":(\d+)\.(\d+)[^:]*-gpu")
 
 
@@ -189,15 +191,24 @@ class FleetHouse:
             time.sleep(RESTART_DELAY_SECONDS)
             try:
                 self._launch(fleet, settings, self._directory / fleet.name / "model", check)
-            except FleetError:
-                continue
             except FleetCancelledError:
                 return
+            except FleetError:
+                continue
+            except Exception:  # the endpoint answers nothing until this thread has done its work
+                _LOG.exception("the restart of %s", fleet.name)
+                continue
             self._changed()
             return
 
     def _write_log(self, fleet: Fleet, process: ServerProcess) -> None:
-        """Put the end of a container's output where AWS puts it."""
+        """Put the end of a container's output where AWS puts it; a log that can't be written stops nothing."""
+        try:
+            self._put_log(fleet, process)
+        except Exception:
+            _LOG.exception("the log of %s", fleet.name)
+
+    def _put_log(self, fleet: Fleet, process: ServerProcess) -> None:
         group, stream = f"/aws/sagemaker/Endpoints/{fleet.endpoint}", f"{fleet.variant}/{process.name}"
         logs = self._core.client("logs")
         _unless_there(logs.create_log_group, logGroupName=group)

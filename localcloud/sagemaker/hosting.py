@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from localcloud.sagemaker.routing import Router
 from localcloud.sagemaker.shapes import check_request
 
 RESCALE_SECONDS = 0.2  # weights and counts are virtual; the status is there to be seen
+_LOG = logging.getLogger(__name__)
 
 
 class Hosting:
@@ -250,10 +252,27 @@ class Hosting:
                 variant.weight, variant.instances = variant.desired_weight, variant.desired_instances
                 for fleet in variant.fleets:
                     fleet.instances = variant.instances
-            self.router.publish()
-            self.set_status(endpoint, records.IN_SERVICE)
+        try:
+            self.router.publish()  # never under the lock: a front that has to fetch the table needs it
+        except Exception:  # the front asks once a second anyway
+            _LOG.exception("the routes of %s", endpoint.name)
+        self.set_status(endpoint, records.IN_SERVICE)
 
     def _delete(self, endpoint: Endpoint) -> None:
+        try:
+            self._end_fleets(endpoint)
+        except Exception as error:  # an endpoint that is Deleting for ever can't be deleted again
+            _LOG.exception("the end of %s", endpoint.name)
+            with self.lock:
+                endpoint.failure_reason = f"defect of the local cloud: {error!r}"[:1024]
+            self.set_status(endpoint, records.FAILED)
+            return
+        with self.lock:
+            self.endpoints.pop(endpoint.key, None)
+            self.registry.drop_tags(endpoint.arn)
+        scaling.forget(endpoint)
+
+    def _end_fleets(self, endpoint: Endpoint) -> None:
         with self.lock:
             fleets = [f for v in endpoint.variants.values() for f in v.fleets]
             if endpoint.pending is not None:
@@ -262,10 +281,6 @@ class Hosting:
         self.router.drain(fleets)
         for fleet in fleets:
             self.house.end(fleet)
-        with self.lock:
-            self.endpoints.pop(endpoint.key, None)
-            self.registry.drop_tags(endpoint.arn)
-        scaling.forget(endpoint)
 
 
 def _totals(variants: dict[str, Variant]) -> dict[str, int]:

@@ -6,6 +6,7 @@ UpdateEndpoint and DescribeEndpoint. One thread runs one rollout.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from localcloud.sagemaker.hosting import Hosting
 
 ALARM_LOOK_SECONDS = 1.0
+_LOG = logging.getLogger(__name__)
 
 
 class RollbackError(Exception):
@@ -46,17 +48,28 @@ class Rollout:
 
     def _run(self) -> None:
         try:
+            self._run_to_an_end()
+        except FleetCancelledError:
+            return
+        except Exception as error:  # neither end was reached, and an endpoint must come to rest
+            _LOG.exception("the rollout of %s", self._endpoint.name)
+            with self._hosting.lock:
+                self._endpoint.failure_reason = _defect(error)
+            self._hosting.set_status(self._endpoint, records.ROLLBACK_FAILED)
+
+    def _run_to_an_end(self) -> None:
+        try:
             self._provision()
             for step in self._plan.steps:
                 self._shift(step)
                 self._bake(step)
         except FleetCancelledError:
-            return
+            raise
         except (FleetError, RollbackError) as error:
             self._roll_back(str(error))
         except Exception as error:
-            self._roll_back(f"defect of the local cloud: {error!r}")
-            raise
+            _LOG.exception("the rollout of %s", self._endpoint.name)
+            self._roll_back(_defect(error))
         else:
             self._promote()
 
@@ -210,6 +223,10 @@ class Rollout:
         self._hosting.deployment_changed(self._endpoint)
 
 
+def _defect(error: Exception) -> str:
+    return f"defect of the local cloud: {error!r}"[:1024]
+
+
 class Creation:
     """One CreateEndpoint: guardrails do not apply."""
 
@@ -231,21 +248,24 @@ class Creation:
                 fleets.append(fleet)
                 self._hosting.house.start(fleet, variant.settings, self._check)
                 variant.fleets, variant.instances, fleet.share = [fleet], fleet.instances, 1.0
+            self._serve()
         except FleetCancelledError:
             self._end(fleets)
         except FleetError as error:
             self._fail(fleets, str(error))
         except Exception as error:
-            self._fail(fleets, f"defect of the local cloud: {error!r}")
-            raise
-        else:
-            with self._hosting.lock:
-                endpoint.variants, endpoint.creating = self._variants, {}
-                endpoint.config_request = self._config.request
-                # routed to before it is said to be in service, so that the first call after the word finds it
-                endpoint.status = records.IN_SERVICE
-            self._hosting.router.publish()
-            self._hosting.set_status(endpoint, records.IN_SERVICE)
+            _LOG.exception("the creation of %s", endpoint.name)
+            self._fail(fleets, _defect(error))
+
+    def _serve(self) -> None:
+        endpoint = self._endpoint
+        with self._hosting.lock:
+            endpoint.variants, endpoint.creating = self._variants, {}
+            endpoint.config_request = self._config.request
+            # routed to before it is said to be in service, so that the first call after the word finds it
+            endpoint.status = records.IN_SERVICE
+        self._hosting.router.publish()
+        self._hosting.set_status(endpoint, records.IN_SERVICE)
 
     def _check(self) -> None:
         if self._endpoint.cancelled.is_set():

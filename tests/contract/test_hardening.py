@@ -326,7 +326,7 @@ def test_every_alarm_tells_somebody():
         assert alarm["AlarmActions"] == [{"Ref": "ReleasesTopic"}], name
         silence_is_told = alarm["TreatMissingData"] == "missing" and "InsufficientDataActions" in alarm
         assert silence_is_told or alarm["TreatMissingData"] in ("breaching", "notBreaching"), name
-        assert alarm["AlarmDescription"].endswith("."), name
+        assert alarm["AlarmDescription"]["Fn::Sub"].endswith(f". ${{RunbookUrl}}#{name.lower()}"), name
 
 
 def test_an_alarm_can_fire():

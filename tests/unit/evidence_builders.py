@@ -114,8 +114,10 @@ def a_roll_back(record: ReleaseRecord, *alarms: dict[str, str]) -> dict[str, Any
 
 
 def a_card(outcome: Outcome, *reasons: str, record: ReleaseRecord | None = None, **around: Any) -> dict[str, Any]:
+    record = record or a_record()
     values: dict[str, Any] = {
         "finished_at": stamp(69),
+        "serves": record.plan.get("previous_config", ""),
         "live": LIVE,
         "previous": "",
         "live_unchanged": True,
@@ -123,4 +125,4 @@ def a_card(outcome: Outcome, *reasons: str, record: ReleaseRecord | None = None,
         "report_url": REPORT,
         "harm": Harm(310, 14),
     }
-    return build_card(record or a_record(), Ending(outcome, reasons), Surroundings(**(values | around)))
+    return build_card(record, Ending(outcome, reasons), Surroundings(**(values | around)))

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from cli.commands.steering import rollback
 from cli.looking import FleetLook, Look, progress, state
 from cli.screen import PlainScreen, fleet_line, panel
+from modeldrop.release.live import Live
 from modeldrop.release.record import ReleaseRecord
 
 
@@ -56,3 +59,27 @@ def test_a_release_that_is_read_tells_how_far_it_is() -> None:
     assert state(record) == "validating, 0.5 of 2.0 GB, 250 MB/s, 6 s left"
     assert progress(replace(record, phase="planning")) is None
     assert state(replace(record, outcome="failed")) == "failed"
+
+
+def test_a_roll_back_says_what_stays_live_until_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = ReleaseRecord(
+        "sentiment",
+        "sentiment-20261123201000-4f1c2a",
+        "bucket",
+        "key",
+        "version",
+        outcome="promoted",
+        artifact={"sha256": "9b1d" * 16},
+    )
+    table = SimpleNamespace(
+        live=lambda _: Live("sentiment-20261124201000-77ab01", record.release),
+        endpoints=lambda: ["sentiment"],
+        get=lambda *_: record,
+    )
+    monkeypatch.setattr("cli.account.find_stack", lambda _: SimpleNamespace(releases=lambda: table))
+    monkeypatch.setattr("cli.dropping.restore_model", lambda *_: "sentiment-20261124211000-aaaaaa")
+    monkeypatch.setattr("cli.commands.steering._who", lambda _: "ada")
+    rollback("sentiment")
+    assert "until then sentiment-20261124201000-77ab01 stays live" in " ".join(capsys.readouterr().out.split())

@@ -225,3 +225,12 @@ def test_a_class_with_a_hostile_name_is_only_text() -> None:
     page = render_html(a_card("rolled_back", record=a_record(verdict=verdict)), some_bins(0), some_answers())
     Page(page)
     assert "<script" not in page
+
+
+def test_the_page_leads_to_the_runbook_where_the_stack_knows_its_address():
+    card = a_card("failed", "no reason")
+    assert '<a href="https://example.com/runbook#failed">' in render_html(
+        {**card, "runbook": "https://example.com/runbook"}
+    )
+    assert "<dd>docs/runbook.md#failed</dd>" in render_html(card)
+    assert 'href="javascript:' not in render_html({**card, "runbook": "javascript:alert(1)"})

@@ -116,6 +116,15 @@ def test_every_message_has_a_subject_that_sns_takes_and_a_next_step(name: str) -
     assert "\nNext      " in body
 
 
+@pytest.mark.parametrize("name", cards())
+def test_every_message_leads_to_its_entry_in_the_runbook(name: str) -> None:
+    card = {**cards()[name], "runbook": "https://example.com/runbook"}
+    told = render_text(card)[1].splitlines()[-1]
+    assert told.startswith(f"Runbook   https://example.com/runbook#{card['outcome']}")
+    older = {key: value for key, value in card.items() if key != "runbook"}
+    assert render_text(older)[1].splitlines()[-1].startswith("Runbook   docs/runbook.md#")
+
+
 def test_a_rejection_lists_every_problem_with_its_fix() -> None:
     _, body = render_text(cards()["rejected"])
     for problem in PROBLEMS:

@@ -178,6 +178,14 @@ def test_a_model_that_another_made_under_the_name_is_not_deleted(rollout: Rollou
 # first releases
 
 
+def test_the_message_and_the_card_lead_to_the_stack_s_runbook(rollout: Rollout) -> None:
+    a_first(rollout)
+    rollout.run(finish_release.handler, cause=None, runbook="https://example.com/runbook")
+    body = rollout.world.table.outbox(ENDPOINT, RELEASE).message["body"]
+    assert body.endswith("\nRunbook   https://example.com/runbook#created\n")
+    assert rollout.record.evidence["runbook"] == "https://example.com/runbook"
+
+
 def test_a_first_release_that_answers_is_created(rollout: Rollout) -> None:
     a_first(rollout)
     assert finish(rollout)["outcome"] == "created"

@@ -35,7 +35,8 @@ def acquire(world: World, record: Any) -> bool:
 
 
 def ask(world: World, record: Any) -> None:
-    run(request_approval.handler, endpoint="sentiment", release=record.release, task_token=f"token of {record.release}")
+    event = {"endpoint": "sentiment", "release": record.release, "runbook": "https://example.com/runbook"}
+    run(request_approval.handler, **event, task_token=f"token of {record.release}")
 
 
 def test_the_first_takes_the_lease_and_the_record_knows_its_fence(world: World) -> None:
@@ -129,6 +130,7 @@ def test_who_waits_for_approval_gives_the_lease_back_and_asks_once(world: World)
     assert (lease.owner, lease.approving) == ("", ONE.release)
     assert len(world.topic.sent) == 1
     assert "token" not in str(world.topic.sent)
+    assert "\nRunbook   https://example.com/runbook#approval-wanted\n" in world.topic.sent[0]["Message"]
 
 
 def test_a_newer_validated_release_ends_an_older_one_s_wait_for_approval(world: World) -> None:

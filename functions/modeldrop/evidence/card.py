@@ -32,7 +32,7 @@ class Surroundings:
     """What an ending leaves behind. live, previous: release ids or empty. report_url: of the HTML card, or empty.
 
     live_unchanged: the live release was seen to serve, at rest. serves: the endpoint config that was seen to serve, at
-    rest, or empty. endpoint_moves: SageMaker was still changing it.
+    rest, or empty. endpoint_moves: SageMaker was still changing it. runbook: the address of its page, or empty.
 
     latency: {since, every, blue, green}; a fleet is {p50: [...], p99: [...]} in milliseconds, one number for every
     `every` seconds, None where there was no data; a fleet that is not known is None, and so is all of it.
@@ -47,6 +47,7 @@ class Surroundings:
     latency: Mapping[str, Any] | None = None
     serves: str = ""
     endpoint_moves: bool = False
+    runbook: str = ""
 
 
 def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
     problems: {code, what, where, fix}. timeline: [time, phase] as first seen. alarms: {name, at, reason} of those that
     fired. canary_started: green first kept traffic. rolling_back_since: SageMaker was first seen rolling back. harm:
     {green_requests, failed_requests, slow_requests, known} as users met them. serves, endpoint_moves: see Surroundings.
-    previous_config: what served before the rollout. clump: how many failures count as one.
+    previous_config: what served before the rollout. runbook: see Surroundings. clump: how many failures count as one.
     latency: as in Surroundings. metrics_every: seconds of a bin.
     """
     rollout = record.rollout
@@ -101,6 +102,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "started_at": rollout.get("started_at", ""),
         "finished_at": around.finished_at,
         "report_url": around.report_url,
+        "runbook": plain(around.runbook, 500),
     }
 
 

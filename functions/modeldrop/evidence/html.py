@@ -14,7 +14,7 @@ from modeldrop.evidence.intervals import rate_interval
 from modeldrop.evidence.limits import not_covered
 from modeldrop.evidence.plain import plain
 from modeldrop.evidence.style import CSS
-from modeldrop.evidence.text import WORDS, clock, harm_words, headline, live_words, next_step
+from modeldrop.evidence.text import WORDS, clock, harm_words, headline, live_words, next_step, runbook_entry
 from modeldrop.judge.answers import AnswerBin
 from modeldrop.judge.bins import Bin, Counts
 from modeldrop.judge.words import percent
@@ -79,8 +79,9 @@ def _answers(card: Mapping[str, Any]) -> str:
         whys = [one for one in whys if one not in first]
     rows = [("Why", tuple(dict.fromkeys(whys))), ("What users lost", (harm_words(card),))]
     rows += [("Live now", (live_words(card),)), ("Do next", (next_step(card),))]
+    rows += [("Runbook", (runbook_entry(card),))]
     drawn = "".join(
-        f"<div><dt>{name}</dt>{''.join(f'<dd>{_safe(one)}</dd>' for one in told)}</div>"
+        f"<div><dt>{name}</dt>{''.join(f'<dd>{_linked(one)}</dd>' for one in told)}</div>"
         for name, told in rows
         if any(told)
     )

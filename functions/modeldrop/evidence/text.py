@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from modeldrop.evidence.plain import plain
+from modeldrop.evidence.runbook import runbook_link
 
 # SNS: ASCII, under 100 characters
 MAX_SUBJECT = 99
@@ -75,6 +76,7 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
         *(("Note", note) for note in card["artifact"]["warnings"][:MAX_NOTES_SHOWN]),
         *([("Report", card["report_url"])] if card["report_url"] else []),
         ("Next", next_step(card)),
+        ("Runbook", runbook_entry(card)),
     ]
     body = "".join(f"{f'{name:<10}' if name else ''}{plain(text, MAX_LINE)}\n" for name, text in lines)
     return subject, body
@@ -114,6 +116,13 @@ def next_step(card: Mapping[str, Any]) -> str:
     """Say what a person does now."""
     after = NEXT_AFTER_ROLL_BACK[cause_of_roll_back(card)] if card["outcome"] == "rolled_back" else None
     return (after or NEXT[card["outcome"]]).format(release=card["release"], endpoint=card["endpoint"])
+
+
+def runbook_entry(card: Mapping[str, Any]) -> str:
+    """Return the link to what the runbook says of this outcome; a roll back has an entry for each cause."""
+    outcome = card["outcome"]
+    anchor = f"{outcome}_{cause_of_roll_back(card)}" if outcome == "rolled_back" else outcome
+    return runbook_link(card.get("runbook", ""), anchor)
 
 
 def verdict_line(card: Mapping[str, Any]) -> str:

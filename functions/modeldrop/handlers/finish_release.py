@@ -61,7 +61,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         record, decision = act(table, record, scene, decision)
     if decision.troubles and waited(record, "trying_since", at) < rules.PATIENCE:
         return again(table, record, at)
-    outcome = finish(table, record, scene, decision, at)
+    outcome = finish(table, record, scene, decision, at, runbook=event.get("runbook", ""))
     if rests:
         cleanup.tidy(table, table.require(record.endpoint, record.release), holds_lease=holds)
     return {"finished": True, "wait_seconds": 0, "outcome": outcome}
@@ -200,7 +200,9 @@ def delete_first(record: ReleaseRecord, scene: Scene) -> None:
     raise NotGoneError("SageMaker is deleting it")
 
 
-def finish(table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision, at: datetime) -> str:
+def finish(
+    table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision, at: datetime, *, runbook: str
+) -> str:
     """Write the outcome with its message, and the evidence as far as it can be had in time; the outcome that stands."""
     troubles = [f"not done, and tried again later: {one}" for one in decision.troubles]
     ending = replace(decision.ending, reasons=(*decision.ending.reasons, *troubles))
@@ -208,7 +210,7 @@ def finish(table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: D
     lost, _ = read("to count the harm", lambda: reports.harm(record), UNKNOWN_HARM) if in_time else (UNKNOWN_HARM, "")
     in_time = in_time and (now() - at).total_seconds() < EVIDENCE_SECONDS
     times, _ = read("to read latencies", lambda: reports.latency(record), None) if in_time else (None, "")
-    around = surroundings(table, record, scene, ending, lost, times)
+    around = replace(surroundings(table, record, scene, ending, lost, times), runbook=runbook)
     card = build_card(record, ending, around)
     in_time = in_time and (now() - at).total_seconds() < EVIDENCE_SECONDS
     unwritten = attempt("to write the report", lambda: reports.write(record, card)) if in_time else "no time was left"

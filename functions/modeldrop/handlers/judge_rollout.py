@@ -13,6 +13,7 @@ from modeldrop.aws.bins import Frozen
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.errors import LeaseLostError, ModeldropError
+from modeldrop.evidence.runbook import runbook_link
 from modeldrop.judge.judge import Verdict, verdict_to_json
 from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.terms import Terms, judge_by
@@ -63,7 +64,8 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     publish(record, plan, seen)
     rollout = remember(table, record, plan, seen)
     # people are told as well as can be: a message that does not go out ends no look
-    attempt("to tell of the canary", lambda: tell_canary(table, record, plan, seen))
+    runbook = event.get("runbook", "")
+    attempt("to tell of the canary", lambda: tell_canary(table, record, plan, seen, runbook))
     if is_over(record, seen) and not 0 < rollout["bins_unsaved"] < MAX_UNSAVED_LOOKS:
         return {"terminal": True, "wait_seconds": 0, "phase": "finishing"}
     age = (at - moment(record.rollout["started_at"])).total_seconds()
@@ -214,7 +216,7 @@ def is_over(record: ReleaseRecord, seen: Seen) -> bool:
     return seen.endpoint.standing == "broken" or seen.at - moment(began) > BEGIN_GRACE
 
 
-def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:
+def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen: Seen, runbook: str) -> None:
     """Tell people once that users meet the new model now."""
     if not seen.passage.bakes or not table.once(record.endpoint, record.release, "canary_told"):
         return
@@ -224,6 +226,7 @@ def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, s
         f"Release   {record.release}\nTraffic   {share} since {iso(seen.passage.bakes[0])}\n"
         f"Live      {plan.previous_config} until it is promoted\n"
         f"Next      modeldrop watch {record.endpoint}, or modeldrop abort {record.endpoint}\n"
+        f"Runbook   {runbook_link(runbook, 'canary-started')}\n"
     )
     attributes = {"endpoint": record.endpoint, "outcome": "canary", "severity": "info"}
     detail = {"endpoint": record.endpoint, "release": record.release, "phase": "canary"}

@@ -7,6 +7,7 @@ from typing import Any
 from modeldrop.aws import messages
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.errors import SupersededError
+from modeldrop.evidence.runbook import runbook_link
 from modeldrop.observability import entry, logger
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
@@ -26,11 +27,11 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if table.lease(record.endpoint).newest > record.order:
         table.forget_approval(record.endpoint, record.release)
         raise SupersededError("a newer release of this endpoint took its place before it was approved")
-    ask(table, record)
+    ask(table, record, event.get("runbook", ""))
     return {"asked": True}
 
 
-def ask(table: ReleaseTable, record: ReleaseRecord) -> None:
+def ask(table: ReleaseTable, record: ReleaseRecord, runbook: str) -> None:
     """Send the question, which a retry sends again only where it is not known that it went out."""
     if table.marked(record.endpoint, record.release, APPROVAL_ASKED):
         return
@@ -38,6 +39,7 @@ def ask(table: ReleaseTable, record: ReleaseRecord) -> None:
         f"Release   {record.release}\nEndpoint  {record.endpoint}\n"
         f"Waiting   for approval before the rollout, 24 hours at most\n"
         f"Next      modeldrop approve {record.release}, or modeldrop deny {record.release}\n"
+        f"Runbook   {runbook_link(runbook, 'approval-wanted')}\n"
     )
     subject = f"modeldrop APPROVAL WANTED {record.endpoint}"
     attributes = {"endpoint": record.endpoint, "outcome": "approving", "severity": "info"}

@@ -121,7 +121,6 @@ def a_card(outcome: Outcome, *reasons: str, record: ReleaseRecord | None = None,
         "live": LIVE,
         "previous": "",
         "live_unchanged": True,
-        "serves": LIVE,
         "report_url": REPORT,
         "harm": Harm(310, 14),
     }

@@ -217,6 +217,23 @@ def test_an_endpoint_that_bears_no_tag_of_ours_stays_and_that_is_told(rollout: R
     assert "not done, and tried again later: to delete the endpoint" in " ".join(rollout.record.reasons)
 
 
+def test_a_first_endpoint_that_could_not_be_deleted_is_deleted_by_the_closing_run(rollout: Rollout) -> None:
+    a_first(rollout, "Failed")
+    kept = dict(rollout.sagemaker.tags)
+    rollout.sagemaker.tags.clear()
+    finish(rollout)
+    older(rollout, "trying_since", ending.PATIENCE)
+    assert finish(rollout)["outcome"] == "failed"
+    rollout.sagemaker.tags.update(kept)
+    finished_long_ago(rollout)
+    finish(rollout)
+    assert rollout.sagemaker.made["endpoint"][ENDPOINT]["EndpointStatus"] == "Deleting"
+    assert list(rollout.world.table.open_releases())
+    rollout.sagemaker.gone()
+    finish(rollout)
+    assert not list(rollout.world.table.open_releases())
+
+
 # what breaks on the way to the end
 
 

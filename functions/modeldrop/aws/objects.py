@@ -30,11 +30,11 @@ def current_version(bucket: str, key: str) -> str:
         raise
 
 
-def latest_versions(bucket: str, suffix: str) -> Iterator[dict[str, Any]]:
-    """List the current version of every object whose key ends so: Key, VersionId, LastModified, Size."""
+def versions(bucket: str, suffix: str) -> Iterator[dict[str, Any]]:
+    """List every version, also overwritten ones, of the keys that end so: Key, VersionId, LastModified, Size."""
     for page in clients.s3().get_paginator("list_object_versions").paginate(Bucket=bucket):
         for version in page.get("Versions", ()):
-            if version["IsLatest"] and version["Key"].endswith(suffix):
+            if version["Key"].endswith(suffix):
                 yield dict(version)
 
 

@@ -200,6 +200,14 @@ def delete_first(record: ReleaseRecord, scene: Scene) -> None:
     raise NotGoneError("SageMaker is deleting it")
 
 
+def end_first(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -> None:
+    """Delete the endpoint of a failed first release, where its end left it: nothing else can be made in its name."""
+    scene = cleanup.scene_of(table, record, holds_lease=holds_lease)
+    ours = scene.first_release and scene.started and scene.seen.config == record.release
+    if ours and record.outcome not in GOOD_OUTCOMES:
+        delete_first(record, scene)
+
+
 def finish(
     table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision, at: datetime, *, runbook: str
 ) -> str:
@@ -253,8 +261,12 @@ def surroundings(
 
 def close(table: ReleaseTable, record: ReleaseRecord, at: datetime, *, holds_lease: bool) -> dict[str, Any]:
     """Tidy a release that has ended, again and again, and close it once nothing of it can act any more."""
-    left = cleanup.tidy(table, record, holds_lease=holds_lease)
-    left += [one for one in [attempt("to write the report", lambda: reports.write_missing(record))] if one]
+    tried = (
+        attempt("to delete the endpoint", lambda: end_first(table, record, holds_lease=holds_lease)),
+        *cleanup.tidy(table, record, holds_lease=holds_lease),
+        attempt("to write the report", lambda: reports.write_missing(record)),
+    )
+    left = [one for one in tried if one]
     if left:
         logger.warning("not all is tidy", extra={"left": left})
     age = at - moment(record.finished_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +33,7 @@ def entry(step: Step) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     @metrics.log_metrics
     @tracer.capture_lambda_handler(capture_response=False)
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        ids = {name: event[name] for name in ("endpoint", "release") if name in event}
+        ids: dict[str, str] = {name: event[name] for name in ("endpoint", "release") if name in event}
         logger.append_keys(request_id=context.aws_request_id, **ids)
         try:
             return step(event)
@@ -41,8 +41,7 @@ def entry(step: Step) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
             metrics.add_metric(name="Rejected", unit=MetricUnit.Count, value=1)
             logger.warning("refused", extra={"problems": [str(problem) for problem in error.problems]})
             if len(ids) == 2:
-                problems = [asdict(problem) for problem in error.problems]
-                ReleaseTable(settings().release_table).update(**ids, problems=problems)
+                keep_problems(ids, error)
             raise
         except ModeldropError as error:
             logger.warning("%s: %s", type(error).__name__, error)
@@ -55,3 +54,17 @@ def entry(step: Step) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
             raise
 
     return handler
+
+
+def keep_problems(ids: Mapping[str, str], error: RejectedError) -> None:
+    """Keep what a rejection found; TransientError where the step must be taken again for it.
+
+    What can't be kept at all must not make a defect of a rejection.
+    """
+    problems = [asdict(problem) for problem in error.problems]
+    try:
+        ReleaseTable(settings().release_table).update(ids["endpoint"], ids["release"], problems=problems)
+    except Exception as failure:
+        logger.exception("the problems could not be kept")
+        if is_transient(failure):
+            raise TransientError(f"{type(failure).__name__}: {failure}") from failure

@@ -208,7 +208,7 @@ NEEDS_EXECUTION = frozenset({"stopped", "stopped_unseen", "zombie"})
 OF_A_FUNCTION = frozenset({"killed_before", "killed_after", "hung", "zombie"})
 # a call that changes nothing: lost is as good as failed, and what comes beside it may as well come a call later
 READS = ("Describe", "Get", "Head", "List", "Query", "Filter")
-AT_READS = frozenset({"throttled", "server_error", "denied", "forbidden", "outage", "killed_before"})
+AT_READS = frozenset({"server_error", "denied", "killed_before"})
 
 
 def applies(kind: str, call: Call, *, functions: frozenset[str], first: bool, last: bool) -> bool:

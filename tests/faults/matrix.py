@@ -1,7 +1,7 @@
 """Play every story with every single fault, and seeded pairs of them: `python -m tests.faults.matrix` (make faults).
 
 The calls are not listed anywhere: a story is played once without a fault, and what its functions called is what the
-faults are put at. Of a function that a story invokes often (a look, a wait) the first, second, a middle and the last
+faults are put at. Of a function that a story invokes often (a look, a wait) the first, a middle and the last
 invocation are taken.
 """
 
@@ -29,7 +29,7 @@ from tests.faults.stories import SCALING, STORIES, Play, Story, policy
 from tests.faults.world import Call, resources, world
 
 # after the last outcome: time for the closing runs, which come 20 to 35 minutes after it, and their retries
-REST_SECONDS = 3 * 3600
+REST_SECONDS, LATER_REST_SECONDS = 3 * 3600, 3600
 PAIRS, SEED = 2000, 20261126
 # a fork that takes longer has run into a loop
 STUCK_SECONDS, SHOWN = 120, 12
@@ -76,6 +76,7 @@ def go_on(story: Story, told: Play, faults: tuple[Fault, ...], *, later: bool = 
     told.end()
     own.run(REST_SECONDS)
     calls = tuple(own.calls)
+    own.meets = None
     passing = len(faults) <= 1 and all(fault.kind in PASSING for fault in faults)
     # before the later drop, which would mend what was left wrong
     found = list(in_the_end(story, told, passing=passing, at_most=1 + len(faults)))
@@ -84,7 +85,7 @@ def go_on(story: Story, told: Play, faults: tuple[Fault, ...], *, later: bool = 
         quick = policy(strategy="all_at_once", final_bake="3m", scaling=SCALING if story.scaling else "")
         release = told.drop("good", 9, "promoted", "created", text=quick)
         told.wait_for(lambda: told.has_ended(release), 4 * 3600)
-        own.run(REST_SECONDS)
+        own.run(LATER_REST_SECONDS)
         record = told.record(release)
         if record is None or record.outcome not in told.expected[release]:
             why = (
@@ -112,7 +113,7 @@ def taken(calls: Iterable[Call]) -> dict[tuple[str, int], list[Call]]:
     found = {}
     for name, made in visits.items():
         order = list(made)
-        for visit in dict.fromkeys((*order[:2], order[len(order) // 2], order[-1])):
+        for visit in dict.fromkeys((order[0], order[len(order) // 2], order[-1])):
             found[name, visit] = made[visit]
     return found
 

@@ -321,6 +321,22 @@ def test_a_failing_stream_is_not_a_bad_artifact() -> None:
         inspect_artifact(Broken(), allow_code=False, max_size_bytes=LIMIT)
 
 
+def test_a_second_look_that_fails_is_not_a_bad_artifact_either() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ConnectionResetError("gone")
+
+    def refused() -> io.BytesIO:
+        raise ConnectionRefusedError("slow down")
+
+    members = good_members()
+    # tensors before their index need the second look
+    late = tar_gz(dict(sorted(members.items(), key=lambda one: "variables.index" in one[0])))
+    for again, error in ((Broken, ConnectionResetError), (refused, ConnectionRefusedError)):
+        with pytest.raises(error):
+            inspect_artifact(io.BytesIO(late), allow_code=False, max_size_bytes=LIMIT, again=again)
+
+
 def test_what_tarfile_packs_is_good() -> None:
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         buffer = io.BytesIO()

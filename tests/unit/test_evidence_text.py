@@ -155,6 +155,25 @@ def test_what_a_failure_leaves_in_place_is_told() -> None:
     assert "the endpoint is Updating on config sentiment-20261120101500-77ab01" in body
 
 
+def test_traffic_is_said_to_be_back_only_where_the_old_model_was_seen_to_serve() -> None:
+    record = a_record(rollout=a_roll_back(a_record(), fired("verdict", 42)))
+    assert "all traffic on the old model again" in render_text(a_card("rolled_back", "bad", record=record))[1]
+    for serves in ("", "another"):
+        _, body = render_text(a_card("rolled_back", "bad", record=record, serves=serves))
+        assert "all traffic on the old model again" not in body
+
+
+def test_an_endpoint_that_still_moves_is_told_beside_what_is_live() -> None:
+    _, body = render_text(a_card("failed", "stuck", live_unchanged=False, endpoint_moves=True))
+    assert "the endpoint is still changing, so others may get traffic" in body
+    assert "(unchanged)" not in body
+
+
+def test_harm_that_could_not_be_read_is_not_none() -> None:
+    _, body = render_text(a_card("promoted", "all", harm=Harm(0, 0, known=False)))
+    assert "Harm      not known" in body
+
+
 def test_one_failed_request_is_a_request() -> None:
     assert "1 failed request reached users" in render_text(a_card("promoted", "all", harm=Harm(9, 1)))[1]
 

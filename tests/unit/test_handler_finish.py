@@ -203,7 +203,7 @@ def test_a_first_release_that_failed_is_deleted_waited_for_and_told_as_it_was_de
     assert finish(rollout)["finished"] is False
     rollout.sagemaker.gone()
     assert finish(rollout)["outcome"] == "failed"
-    assert "the container does not start" in rollout.record.reasons[0]
+    assert rollout.record.reasons[0] == "the endpoint is Failed: the container does not start"
     assert rollout.sagemaker.has(RELEASE) == set()
 
 
@@ -215,6 +215,23 @@ def test_an_endpoint_that_bears_no_tag_of_ours_stays_and_that_is_told(rollout: R
     assert finish(rollout)["outcome"] == "failed"
     assert rollout.sagemaker.made["endpoint"][ENDPOINT]["EndpointStatus"] == "Failed"
     assert "not done, and tried again later: to delete the endpoint" in " ".join(rollout.record.reasons)
+
+
+def test_a_first_endpoint_that_could_not_be_deleted_is_deleted_by_the_closing_run(rollout: Rollout) -> None:
+    a_first(rollout, "Failed")
+    kept = dict(rollout.sagemaker.tags)
+    rollout.sagemaker.tags.clear()
+    finish(rollout)
+    older(rollout, "trying_since", ending.PATIENCE)
+    assert finish(rollout)["outcome"] == "failed"
+    rollout.sagemaker.tags.update(kept)
+    finished_long_ago(rollout)
+    finish(rollout)
+    assert rollout.sagemaker.made["endpoint"][ENDPOINT]["EndpointStatus"] == "Deleting"
+    assert list(rollout.world.table.open_releases())
+    rollout.sagemaker.gone()
+    finish(rollout)
+    assert not list(rollout.world.table.open_releases())
 
 
 # what breaks on the way to the end

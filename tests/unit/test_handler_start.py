@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from modeldrop.aws.endpoints import EndpointBusyError, NameTakenError
+from modeldrop.aws.endpoints import NameTakenError
+from modeldrop.clock import iso, now
 from modeldrop.errors import LeaseLostError, ParkedError
 from modeldrop.handlers import prepare_rollout, start_rollout
 from modeldrop.handlers.start_rollout import EndpointChangedError
-from tests.unit.aws_builders import Calls, KilledError, an_error, killed_at
+from tests.unit.aws_builders import Calls, KilledError, a_release, an_error, killed_at
 from tests.unit.rollout_world import ENDPOINT, OLD, OTHER, RELEASE, Rollout, a_rollout, refusal
 
 PREPARE_CALLS, START_CALLS = 11, 11
@@ -174,6 +175,24 @@ def test_a_tag_that_is_refused_is_refused_before_anything_moved(rollout: Rollout
     assert not any(rollout.scaling.target["SuspendedState"].values())
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_scaling_that_an_earlier_release_took_away_after_its_end_is_known_as_it_was(
+    rollout: Rollout, gone: bool
+) -> None:
+    before = rollout.scales()
+    kept = {"min": 2, "max": 9, "suspended": before["SuspendedState"]}
+    kept["policies"] = list(rollout.scaling.policies.values())
+    ended = {"outcome": "rolled_back", "finished_at": iso(now()), "rollout": {"scaling": kept}}
+    rollout.world.table.create(a_release(1, **ended))
+    if gone:
+        rollout.scaling.target, rollout.scaling.policies = None, {}
+    else:
+        rollout.scaling.target["SuspendedState"] = dict.fromkeys(before["SuspendedState"], True)
+    prepared(rollout)
+    rollout.run(start_rollout.handler)
+    assert rollout.record.rollout["scaling"] == kept
+
+
 def test_an_endpoint_that_scales_is_waited_for_with_a_heartbeat(rollout: Rollout) -> None:
     prepared(rollout)
     rollout.sagemaker.rest(OLD, "Updating")
@@ -202,7 +221,7 @@ def test_an_endpoint_that_never_rests_is_not_waited_for_for_ever(rollout: Rollou
     rollout.sagemaker.rest(OLD, "Updating")
     for _ in range(start_rollout.MAX_LOOKS):
         assert rollout.run(start_rollout.handler)["started"] is False
-    with pytest.raises(EndpointBusyError):
+    with pytest.raises(ParkedError):
         rollout.run(start_rollout.handler)
 
 

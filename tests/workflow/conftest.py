@@ -12,7 +12,7 @@ import pytest
 
 from localcloud.cloud import LocalCloud
 from tests.workflow.stack import ROOT, Models, Stack, deploy
-from tests.workflow.stories import Ended, Played, all_functions_dead, play
+from tests.workflow.stories import Played, play
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,11 +58,3 @@ def played(stack: Stack, models: Models) -> Iterator[Played]:
     """Play every story; a test waits for the ones it is about."""
     with play(stack, models) as stories:
         yield stories
-
-
-@pytest.fixture(scope="session")
-def dead(stack: Stack, models: Models, played: Played) -> Ended:
-    """What became of releases whose functions all died in mid-rollout; played when every other story is over."""
-    for story in played.values():
-        story.exception()
-    return all_functions_dead(stack, models)

@@ -11,13 +11,15 @@ from typing import Any
 
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.restore import Claim, as_metadata
-from tests.workflow.stack import STACK, Models, Stack
+from tests.workflow.stack import Models, Stack
 
 # nobody sends requests here, so silence must not decide unless a story says so
 POLICY = """
 endpoint: {{instance_count: 2, metrics_every: 10s{endpoint}}}
 strategy: {strategy}
 canary: {{size: 1, bake: {bake}, final_bake: {final_bake}}}
+linear: {{step: 50%, bake: {bake}, final_bake: {final_bake}}}
+rolling: {{batch: 50%, bake: {bake}}}
 judge: {{metric_lag: 3s, dead_man: 20s, slow: 50ms, warm_up: 0s, min_green: 1}}
 on_blind: {on_blind}
 on_inconclusive: {on_inconclusive}
@@ -29,7 +31,6 @@ retain: 2
 LONG = "60s"
 # more at once would end no sooner (the longest takes as long as its bakes), and start a process for every function each
 AT_ONCE = 8
-DOOMED = ("dead", "dead-abort")
 Ended = tuple[ReleaseRecord, ...]
 Played = dict[str, Future[Ended]]
 
@@ -53,9 +54,8 @@ def play(stack: Stack, models: Models) -> Iterator[Played]:
     """Play the stories, many at once."""
     stories = (
         # the longest first
-        *(restored, language, crowd, scaling, retention, doubtful, silent),
-        *(abort_in_bake, abort_before, killed, throws, capacity, crash, approval, overtaken, claim),
-        doomed,
+        *(restored, language, scaling, linear, rolling, all_at_once),
+        *(abort_in_bake, approval, claim),
     )
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {story.__name__: pool.submit(story, stack, models) for story in stories}
@@ -67,21 +67,31 @@ def created(stack: Stack, name: str, models: Models, text: str) -> ReleaseRecord
     return record
 
 
+def linear(stack: Stack, models: Models) -> Ended:
+    return journey(stack, models, "linear")
+
+
+def rolling(stack: Stack, models: Models) -> Ended:
+    return journey(stack, models, "rolling")
+
+
+def all_at_once(stack: Stack, models: Models) -> Ended:
+    return journey(stack, models, "all_at_once", final_bake="35s")
+
+
+def journey(stack: Stack, models: Models, strategy: str, **overrides: str) -> Ended:
+    """Go one strategy's whole way; every other ending is played on the virtual clock (tests/faults)."""
+    name = strategy.replace("_", "-")
+    first = created(stack, name, models, policy(strategy=strategy, **overrides))
+    return first, stack.finished(name, stack.drop(name, models.better))
+
+
 def abort_in_bake(stack: Stack, models: Models) -> Ended:
     first = created(stack, "abort", models, policy(bake=LONG))
     second = stack.drop("abort", models[1])
     stack.wait_for_phase("abort", second, "canary")
     assert "abort of" in stack.modeldrop("abort", "abort")
     return first, stack.finished("abort", second)
-
-
-def abort_before(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "hasty", models, policy(bake=LONG))
-    stack.cloud.admin("faults", {"kind": "slow_start", "endpoint": "hasty", "seconds": 20})
-    second = stack.drop("hasty", models[1])
-    stack.wait_for_phase("hasty", second, "rolling_out")
-    stack.modeldrop("abort", "hasty")
-    return first, stack.finished("hasty", second)
 
 
 def approval(stack: Stack, models: Models) -> Ended:
@@ -95,17 +105,6 @@ def approval(stack: Stack, models: Models) -> Ended:
     stack.wait_for_phase("gate", again, "approving")
     stack.modeldrop("deny", again, "--reason", "wrong data")
     return first, stack.finished("gate", again)
-
-
-def overtaken(stack: Stack, models: Models) -> Ended:
-    older = stack.drop("queue", models[0], policy(approval="before_rollout"))
-    stack.wait_for_phase("queue", older, "approving")
-    time.sleep(1.1)  # S3's LastModified has whole seconds
-    newer = stack.drop("queue", models[1])
-    ended = stack.finished("queue", older)
-    stack.wait_for_phase("queue", newer, "approving")
-    stack.modeldrop("abort", "queue")
-    return ended, stack.finished("queue", newer)
 
 
 def scaling(stack: Stack, models: Models) -> Ended:
@@ -144,90 +143,6 @@ def instances(stack: Stack) -> int:
     found = stack.endpoint("scaled")
     assert found is not None
     return int(found["ProductionVariants"][0]["CurrentInstanceCount"])
-
-
-def retention(stack: Stack, models: Models) -> Ended:
-    text = policy(strategy="all_at_once", final_bake="35s")
-    records = [created(stack, "kept", models, text)]
-    records += [stack.finished("kept", stack.drop("kept", models[number % 2])) for number in (1, 2)]
-    return tuple(records)
-
-
-def silent(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "silent", models, policy(on_blind="rollback", bake="30s"))
-    return first, stack.finished("silent", stack.drop("silent", models[1]))
-
-
-def doubtful(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "doubtful", models, policy(on_inconclusive="rollback", bake="40s"))
-    return first, stack.finished("doubtful", stack.drop("doubtful", models[1]))
-
-
-def killed(stack: Stack, models: Models) -> Ended:
-    first = created(stack, "killed", models, policy(bake=LONG))
-    second = stack.drop("killed", models[1])
-    record = stack.wait_for_phase("killed", second, "canary")
-    stack.client("stepfunctions").stop_execution(executionArn=record.execution_arn, error="Killed", cause="by a test")
-    return first, stack.finished("killed", second)
-
-
-def doomed(stack: Stack, models: Models) -> Ended:
-    """First releases of the endpoints on which `all_functions_dead` drops a second one."""
-    return tuple(created(stack, name, models, policy(bake=LONG)) for name in DOOMED)
-
-
-def all_functions_dead(stack: Stack, models: Models) -> Ended:
-    """Take the concurrency of all that could end a rollout, as a full account might, until AWS has rolled back.
-
-    Nobody else may have a release under way meanwhile.
-    """
-    seconds = {name: stack.drop(name, models.better) for name in DOOMED}
-    for name, release in seconds.items():
-        stack.wait_for_phase(name, release, "canary")
-    client = stack.client("lambda")
-    functions = [f"{STACK}-{stem}" for stem in ("judge-rollout", "compensate", "finish-release", "reconcile")]
-    for function in functions:
-        client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
-    try:
-        stack.modeldrop("abort", "dead-abort")
-        for name in DOOMED:
-            stack.wait_until_at_rest(name)
-    finally:
-        for function in functions:
-            client.delete_function_concurrency(FunctionName=function)
-    return tuple(stack.finished(name, release) for name, release in seconds.items())
-
-
-def crowd(stack: Stack, models: Models) -> Ended:
-    first = stack.finished("crowd", stack.drop("crowd", models[0], policy()))
-    rolling = stack.drop("crowd", models[1])
-    stack.wait_for_phase("crowd", rolling, "preparing", "rolling_out", "canary")
-    older = stack.drop("crowd", models[0], label="older")
-    time.sleep(1.1)  # S3's LastModified has whole seconds
-    newer = stack.drop("crowd", models[0], label="newer")
-    return (first, *(stack.finished("crowd", release) for release in (rolling, older, newer)))
-
-
-def capacity(stack: Stack, models: Models) -> Ended:
-    first = stack.finished("capacity", stack.drop("capacity", models[0], policy()))
-    stack.cloud.admin("faults", {"kind": "no_capacity", "endpoint": "capacity"})
-    return first, stack.finished("capacity", stack.drop("capacity", models[1]))
-
-
-def crash(stack: Stack, models: Models) -> Ended:
-    first = stack.finished("crash", stack.drop("crash", models[0], policy()))
-    stack.cloud.admin("faults", {"kind": "crash", "endpoint": "crash"})
-    return first, stack.finished("crash", stack.drop("crash", models[1]))
-
-
-def throws(stack: Stack, models: Models) -> Ended:
-    first = stack.finished("throws", stack.drop("throws", models[0], policy(bake=LONG)))
-    second = stack.drop("throws", models[1])
-    stack.wait_for_phase("throws", second, "canary")
-    # bins that are none: JudgeRollout throws at its next look
-    key = f"reports/throws/{second}/bins.jsonl"
-    stack.client("s3").put_object(Bucket=stack.outputs["ApprovedBucket"], Key=key, Body=b"this is no bin\n")
-    return first, stack.finished("throws", second)
 
 
 def restored(stack: Stack, models: Models) -> Ended:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from modeldrop.aws import executions
+from modeldrop.aws.attempts import read
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.release.record import ReleaseRecord
 
@@ -29,4 +30,10 @@ def hold(table: ReleaseTable, record: ReleaseRecord, execution_arn: str, at: dat
 
 def _held(table: ReleaseTable, record: ReleaseRecord, seconds: int) -> int | None:
     arn = record.execution_arn
-    return table.hold(record.endpoint, record.release, record.fence, arn, seconds, executions.is_running)
+    return table.hold(record.endpoint, record.release, record.fence, arn, seconds, _may_run)
+
+
+def _may_run(execution_arn: str) -> bool:
+    """Say whether an execution runs; one that can't be seen may, and is not raced."""
+    running, _ = read("to see the lease's owner", lambda: executions.is_running(execution_arn), otherwise=True)
+    return running

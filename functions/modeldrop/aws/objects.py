@@ -30,11 +30,11 @@ def current_version(bucket: str, key: str) -> str:
         raise
 
 
-def latest_versions(bucket: str, suffix: str) -> Iterator[dict[str, Any]]:
-    """List the current version of every object whose key ends so: Key, VersionId, LastModified, Size."""
+def versions(bucket: str, suffix: str) -> Iterator[dict[str, Any]]:
+    """List every version, also overwritten ones, of the keys that end so: Key, VersionId, LastModified, Size."""
     for page in clients.s3().get_paginator("list_object_versions").paginate(Bucket=bucket):
         for version in page.get("Versions", ()):
-            if version["IsLatest"] and version["Key"].endswith(suffix):
+            if version["Key"].endswith(suffix):
                 yield dict(version)
 
 
@@ -71,7 +71,7 @@ def copy_version(bucket: str, key: str, version_id: str, to_bucket: str, to_key:
     """Copy one pinned version; over 8 MB it is copied in parts, in parallel (CopyObject ends at 5 GB)."""
     source: Any = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
     # tags of the upload stay behind: copying them needs rights on tags that no role here has
-    clients.s3().copy(source, to_bucket, to_key, ExtraArgs={"TaggingDirective": "REPLACE"})
+    clients.s3().copy(CopySource=source, Bucket=to_bucket, Key=to_key, ExtraArgs={"TaggingDirective": "REPLACE"})
 
 
 def write(bucket: str, key: str, body: bytes, content_type: str) -> None:

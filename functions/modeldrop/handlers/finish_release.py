@@ -58,7 +58,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         return wait(table, record, scene, at)
     record, decision = decide(record, scene, rests=rests)
     if rests:
-        decision = act(table, record, scene, decision)
+        record, decision = act(table, record, scene, decision)
     if decision.troubles and waited(record, "trying_since", at) < rules.PATIENCE:
         return again(table, record, at)
     outcome = finish(table, record, scene, decision, at, runbook=event.get("runbook", ""))
@@ -87,10 +87,13 @@ def again(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> dict[str,
     return {"finished": False, "wait_seconds": TRY_SECONDS, "outcome": ""}
 
 
-def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> None:
+def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> ReleaseRecord:
     """Add facts to the record where they are not there yet."""
-    if not facts.keys() <= record.rollout.keys():
-        table.update(record.endpoint, record.release, rollout={**facts, **record.rollout})
+    if facts.keys() <= record.rollout.keys():
+        return record
+    record = replace(record, rollout={**facts, **record.rollout})
+    table.update(record.endpoint, record.release, rollout=record.rollout)
+    return record
 
 
 def decide(record: ReleaseRecord, scene: Scene, *, rests: bool) -> tuple[ReleaseRecord, Decision]:
@@ -158,15 +161,18 @@ def said(record: ReleaseRecord) -> str:
     return match if match is not None else message
 
 
-def act(table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision) -> Decision:
+def act(table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision) -> tuple[ReleaseRecord, Decision]:
     """Do what the ending needs before it is told: what is live, the scaling, a first endpoint that is not good."""
     good = decision.ending.outcome in GOOD_OUTCOMES
     if good and not table.set_live(record.endpoint, record.release, record.fence):
         logger.error("a later release is live already")
     troubles = [settle_scaling(replace(record, outcome=decision.ending.outcome), scene)]
     if not good and scene.first_release and scene.seen.config == record.release:
-        troubles.append(attempt("to delete the endpoint", lambda: delete_first(table, record, scene, decision.ending)))
-    return replace(decision, troubles=(*decision.troubles, *(one for one in troubles if one)))
+        # once it is gone, nothing of the endpoint says how the release ended
+        ending = {"outcome": decision.ending.outcome, "reasons": list(decision.ending.reasons)}
+        record = note(table, record, {"ended_as": ending})
+        troubles.append(attempt("to delete the endpoint", lambda: delete_first(record, scene)))
+    return record, replace(decision, troubles=(*decision.troubles, *(one for one in troubles if one)))
 
 
 def settle_scaling(record: ReleaseRecord, scene: Scene) -> str:
@@ -185,15 +191,21 @@ class NotGoneError(Exception):
     """The endpoint that a failed first release made is still there."""
 
 
-def delete_first(table: ReleaseTable, record: ReleaseRecord, scene: Scene, ending: Ending) -> None:
+def delete_first(record: ReleaseRecord, scene: Scene) -> None:
     """Delete the endpoint that a failed first release made; NotGoneError until it is seen to be gone."""
     owner = endpoints.owner(scene.seen.arn)
     if not rules.may_delete_endpoint(replace(scene, owner=owner)):
         raise NotGoneError(f"it is {scene.seen.status}, and its owner is {owner or 'not known'}")
-    # once it is gone, nothing of the endpoint says how the release ended
-    note(table, record, {"ended_as": {"outcome": ending.outcome, "reasons": list(ending.reasons)}})
     endpoints.delete_endpoint(record.endpoint, record.release)
     raise NotGoneError("SageMaker is deleting it")
+
+
+def end_first(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -> None:
+    """Delete the endpoint of a failed first release, where its end left it: nothing else can be made in its name."""
+    scene = cleanup.scene_of(table, record, holds_lease=holds_lease)
+    ours = scene.first_release and scene.started and scene.seen.config == record.release
+    if ours and record.outcome not in GOOD_OUTCOMES:
+        delete_first(record, scene)
 
 
 def finish(
@@ -249,8 +261,12 @@ def surroundings(
 
 def close(table: ReleaseTable, record: ReleaseRecord, at: datetime, *, holds_lease: bool) -> dict[str, Any]:
     """Tidy a release that has ended, again and again, and close it once nothing of it can act any more."""
-    left = cleanup.tidy(table, record, holds_lease=holds_lease)
-    left += [one for one in [attempt("to write the report", lambda: reports.write_missing(record))] if one]
+    tried = (
+        attempt("to delete the endpoint", lambda: end_first(table, record, holds_lease=holds_lease)),
+        *cleanup.tidy(table, record, holds_lease=holds_lease),
+        attempt("to write the report", lambda: reports.write_missing(record)),
+    )
+    left = [one for one in tried if one]
     if left:
         logger.warning("not all is tidy", extra={"left": left})
     age = at - moment(record.finished_at)

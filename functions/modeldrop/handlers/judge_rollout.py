@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.aws import alarms, bins, endpoints, measurements, messages
-from modeldrop.aws.attempts import attempt
+from modeldrop.aws.alarms import AlarmView
+from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.bins import Frozen
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
@@ -165,7 +166,8 @@ def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen
     if seen.reason and "latched" not in record.rollout:
         rollout["latched"] = {"reason": seen.reason, "at": iso(seen.at)}
     fired = {one["name"]: one for one in record.rollout.get("alarms_fired", [])}
-    for alarm in alarms.look(alarm_names(plan)):
+    nothing: list[AlarmView] = []
+    for alarm in read("to look at the alarms", lambda: alarms.look(alarm_names(plan)), nothing)[0]:
         if alarm.state == "ALARM" and alarm.name not in fired:
             fired[alarm.name] = {"name": alarm.name, "at": iso(alarm.since), "reason": alarm.reason}
     rollout["alarms_fired"] = list(fired.values())

@@ -26,6 +26,8 @@ from modeldrop.settings import settings
 # an event is usually there in seconds; EventBridge itself gives up after 24 hours
 EVENT_LATE = timedelta(minutes=5)
 EVENT_LOST = timedelta(hours=24)
+# S3's listing has no sequencer: what was overwritten is the oldest of its second, what is current the newest
+OVERWRITTEN = "0"
 
 Mended = dict[str, list[str]]
 
@@ -54,16 +56,22 @@ def attempt(mended: Mended, what: str, step: Callable[[], None]) -> None:
 
 
 def admit_lost_uploads(table: ReleaseTable, at: datetime, mended: Mended) -> None:
-    """Admit every upload of the last day that no event told us of; the current version of a key only."""
-    for version in objects.latest_versions(settings().upload_bucket, uploads.ARTIFACT_NAME):
-        if EVENT_LATE < at - version["LastModified"] < EVENT_LOST:
-            attempt(mended, version["Key"], partial(admit_lost, table, version, mended))
+    """Admit every upload of the last day that no event told us of, the oldest first.
+
+    Overwritten ones, too: a newer upload supersedes them only once it passed validation.
+    """
+    listed = objects.versions(settings().upload_bucket, uploads.ARTIFACT_NAME)
+    late = [one for one in listed if EVENT_LATE < at - one["LastModified"] < EVENT_LOST]
+    for version in sorted(late, key=lambda one: one["LastModified"]):
+        attempt(mended, version["Key"], partial(admit_lost, table, version, mended))
 
 
 def admit_lost(table: ReleaseTable, version: dict[str, Any], mended: Mended) -> None:
     """Admit one upload that has no release; its metadata is read, since it may be a roll back that was asked for."""
     endpoint = uploads.table_endpoint(version["Key"])
     named = {"key": version["Key"], "version-id": version["VersionId"]}
+    if not version["IsLatest"]:
+        named["sequencer"] = OVERWRITTEN
     bucket = settings().upload_bucket
     listed = uploads.Upload(bucket, version["Key"], version["VersionId"], version["LastModified"], "", version["Size"])
     if not table.exists(endpoint, uploads.release_id(listed, endpoint)):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import endpoints, measurements, scaling
+from modeldrop.aws import cleanup, endpoints, measurements, scaling
 from modeldrop.aws.endpoints import EndpointBusyError
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, now
-from modeldrop.errors import LeaseLostError
+from modeldrop.clock import iso, moment, now
+from modeldrop.errors import LeaseLostError, ParkedError
 from modeldrop.observability import entry
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
@@ -22,6 +22,11 @@ FIRST_LOOK_SECONDS = 2
 # an endpoint that scales comes to rest in minutes; after somebody's update the plan is not true any more
 MAX_LOOKS = 40
 MAX_WAIT_SECONDS = 60
+
+
+# a release is tidied for the last time 20 minutes after its end, when Reconcile comes by
+MAY_BE_UNTIDY = timedelta(hours=1)
+RECENT_RELEASES = 5
 
 
 class EndpointChangedError(Exception):
@@ -62,7 +67,7 @@ def is_ready(plan: RolloutPlan, seen: EndpointView) -> bool:
 def intend(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: datetime) -> ReleaseRecord:
     """Write down what is about to change, before it is touched: every ending rests on it."""
     timeline = [[iso(at), "creating" if plan.first_release else "provisioning green"]]
-    before = scaling_before(plan, record)
+    before = scaling_before(table, plan, record, at)
     return write(table, record, {"started_at": iso(at), "last_look": iso(at), "scaling": before, "timeline": timeline})
 
 
@@ -80,12 +85,28 @@ def begin(record: ReleaseRecord, plan: RolloutPlan, seen: EndpointView) -> bool:
     return True
 
 
-def scaling_before(plan: RolloutPlan, record: ReleaseRecord) -> dict[str, Any] | None:
-    """Return the scaling that the variant had before this release touched it; None where it has none."""
+def scaling_before(
+    table: ReleaseTable, plan: RolloutPlan, record: ReleaseRecord, at: datetime
+) -> dict[str, Any] | None:
+    """Return the scaling that the variant had before this release touched it; None where it has none.
+
+    What a release of the last hour may have taken away after its end is taken for what it was.
+    """
     if plan.first_release or "scaling" in record.rollout:
         known: dict[str, Any] | None = record.rollout.get("scaling")
         return known
-    return scaling.to_json(scaling.read(record.endpoint))
+    found = scaling.read(record.endpoint)
+    if found is None or any(found.suspended.values()):
+        for earlier in table.recent(record.endpoint, RECENT_RELEASES, consistent=True):
+            left = cleanup.scaling_after(earlier) if is_recent(earlier, at) else None
+            if left is not None and scaling.lacks(found, left):
+                return scaling.to_json(left)
+    return scaling.to_json(found)
+
+
+def is_recent(earlier: ReleaseRecord, at: datetime) -> bool:
+    """Say whether a release ended so lately that its last, tidying run may still be to come."""
+    return bool(earlier.finished_at) and at - moment(earlier.finished_at) < MAY_BE_UNTIDY
 
 
 def make_scaling_safe(plan: RolloutPlan, record: ReleaseRecord) -> None:
@@ -98,10 +119,10 @@ def make_scaling_safe(plan: RolloutPlan, record: ReleaseRecord) -> None:
 
 
 def wait(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: datetime) -> dict[str, Any]:
-    """Keep the heartbeat going until the endpoint is at rest; EndpointBusyError when that takes too long."""
+    """Keep the heartbeat going until the endpoint is at rest; ParkedError when that takes too long."""
     looks = record.rollout.get("start_looks", 0) + 1
     if looks > MAX_LOOKS:
-        raise EndpointBusyError(f"{plan.endpoint} did not come to rest in {MAX_LOOKS} looks: somebody else changes it")
+        raise ParkedError(f"{plan.endpoint} did not come to rest in {MAX_LOOKS} looks: somebody else changes it")
     write(table, record, {"start_looks": looks})
     measurements.publish(settings().metric_namespace, plan.endpoint, plan.release, {"Heartbeat": 1.0}, [at])
     return {"started": False, "wait_seconds": max(5, min(MAX_WAIT_SECONDS, plan.silence // 3))}

@@ -225,6 +225,13 @@ def unheard(play: Play) -> None:
     play.drop("good", 2, "promoted")
 
 
+def unversioned(play: Play) -> None:
+    """S3's event names no version."""
+    play.world.hears_uploads = False
+    play.drop("good", 2, "promoted")
+    play.world.tell_of(play.world.uploads[-1], **{"version-id": None})
+
+
 def rejected_rehearsal(play: Play) -> None:
     play.drop("crash", 2, "rejected", text=policy(rehearsal="ml.c5.large"))
 
@@ -275,6 +282,7 @@ STORIES: dict[str, Story] = {
         Story("restore_unheard", two_releases, restore_unheard),
         Story("first_fails", nothing, first_fails),
         Story("unheard", one_release, unheard),
+        Story("unversioned", one_release, unversioned),
         Story("rejected_rehearsal", one_release, rejected_rehearsal),
         Story("late_recovery", nothing, late_recovery),
         Story("finishing_slowly", one_release, finishing_slowly),

@@ -154,6 +154,12 @@ def never_open(stack: ExitStack) -> None:
     setting(stack, world, "ASYNC_WAITS", ())
 
 
+@put_back("8 an event without a version makes a record that can't be read", "unversioned", "", "", "open work is done")
+def no_version(stack: ExitStack) -> None:
+    read = admit.read_upload
+    setting(stack, admit, "read_upload", lambda detail: replace(read(detail), version_id=""))
+
+
 @put_back(
     "9 the outcome is sent for as long as marking fails", "promote", "outage denied", "NotifyFunction", "told once"
 )

@@ -199,6 +199,7 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=sorted(KINDS), help="only this kind (may be repeated)")
     parser.add_argument("--function", action="append", help="only at calls of this function (logical id)")
     parser.add_argument("--every", type=int, default=1, help="only every Nth of the single faults")
+    parser.add_argument("--first", type=int, default=0, help="where to begin with every Nth")
     parser.add_argument("--pairs", type=int, default=0, help="so many seeded pairs, too")
     parser.add_argument("--seed", type=int, default=SEED, help="of the pairs")
     parser.add_argument("--workers", type=int, default=2)
@@ -211,7 +212,8 @@ def main() -> int:
         found = dict(zip(names, pool.map(single_faults, [STORIES[name] for name in names]), strict=True))
     singles = [(name, (fault,)) for name in names for fault in found[name]]
     jobs = [one for one in singles if not given.kind or one[1][0].kind in given.kind]
-    jobs = [one for one in jobs if not given.function or one[1][0].function in given.function][:: given.every]
+    jobs = [one for one in jobs if not given.function or one[1][0].function in given.function]
+    jobs = jobs[given.first :: given.every]
     chance = random.Random(given.seed)
     for _ in range(given.pairs):
         name = chance.choice(names)

@@ -95,7 +95,7 @@ def scaling_late(stack: ExitStack) -> None:
         stack,
         start_rollout,
         "scaling_before",
-        lambda _plan, record: start_rollout.scaling.to_json(start_rollout.scaling.read(record.endpoint)),
+        lambda _table, _plan, record, _at: start_rollout.scaling.to_json(start_rollout.scaling.read(record.endpoint)),
     )
 
 

@@ -173,12 +173,15 @@ class Topic:
 
 
 class Bus:
-    """The events that were put."""
+    """The events that were put. refuses: the error code that it answers for an entry, with status 200."""
 
     def __init__(self) -> None:
         self.put: list[dict[str, Any]] = []
+        self.refuses = ""
 
-    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, int]:  # noqa: N803  # boto3's name
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        if self.refuses:
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": self.refuses, "ErrorMessage": "later"}]}
         self.put += Entries
         return {"FailedEntryCount": 0}
 

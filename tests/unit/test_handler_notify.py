@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from modeldrop.clock import now
+from modeldrop.errors import TransientError
 from modeldrop.handlers import notify
 from tests.unit.aws_builders import Calls, KilledError, World, a_release, a_world, an_error, killed_at, run
 
@@ -183,6 +184,17 @@ def test_an_event_bus_that_is_down_keeps_nobody_from_the_message_and_is_told_lat
     assert world.bus.put == []
     befalls(world)
     try_again_and_again(world)
+    assert len(world.bus.put) == 1
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure"])
+def test_an_entry_that_the_bus_throttles_is_put_later(world: World, code: str) -> None:
+    world.bus.refuses = code
+    with pytest.raises(TransientError):
+        run(notify.handler, endpoint="sentiment", release=ONE.release)
+    world.bus.refuses = ""
+    run(notify.handler, endpoint="sentiment", release=ONE.release)
+    assert an_outcome(world) == (1, True)
     assert len(world.bus.put) == 1
 
 

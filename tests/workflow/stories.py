@@ -20,7 +20,7 @@ strategy: {strategy}
 canary: {{size: 1, bake: {bake}, final_bake: {final_bake}}}
 linear: {{step: 50%, bake: {bake}, final_bake: {final_bake}}}
 rolling: {{batch: 50%, bake: {bake}}}
-judge: {{metric_lag: 3s, dead_man: 20s, slow: 50ms, warm_up: 0s, min_green: 1}}
+judge: {{metric_lag: 3s, dead_man: {dead_man}, slow: 50ms, warm_up: 0s, min_green: 1}}
 on_blind: {on_blind}
 on_inconclusive: {on_inconclusive}
 gates: {{rehearsal: "off", approval: {approval}}}
@@ -43,6 +43,7 @@ def policy(**overrides: str) -> str:
         "final_bake": "15s",
         "on_blind": "promote",
         "on_inconclusive": "promote",
+        "dead_man": "20s",
         "approval": "none",
         "breaking": "refuse",
     }
@@ -72,7 +73,7 @@ def linear(stack: Stack, models: Models) -> Ended:
 
 
 def rolling(stack: Stack, models: Models) -> Ended:
-    return journey(stack, models, "rolling")
+    return journey(stack, models, "rolling", bake="40s", dead_man="50s")
 
 
 def all_at_once(stack: Stack, models: Models) -> Ended:

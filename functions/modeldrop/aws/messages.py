@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from modeldrop.aws import clients
-from modeldrop.aws.failures import is_transient
+from modeldrop.aws.failures import TRANSIENT_CODES, is_transient
+from modeldrop.errors import TransientError
 
 # after each failed try but the last
 PAUSES_SECONDS = (0.3, 1.0)
@@ -40,8 +41,13 @@ def publish_once(topic_arn: str, subject: str, body: str, attributes: Mapping[st
 
 
 def emit(detail_type: str, detail: Mapping[str, Any]) -> None:
-    """Put one event of ours on the default bus; RuntimeError when EventBridge does not take it."""
+    """Put one event of ours on the default bus; TransientError or RuntimeError when EventBridge does not take it.
+
+    PutEvents answers 200 with an error code for each entry: ThrottlingException and InternalFailure pass (reference).
+    """
     entry = {"Source": "modeldrop", "DetailType": detail_type, "Detail": json.dumps(dict(detail))}
     answer = clients.events().put_events(Entries=[entry])  # type: ignore[list-item]  # stubs want their TypedDict
     if answer["FailedEntryCount"]:
-        raise RuntimeError(f"EventBridge refused the event: {answer['Entries'][0].get('ErrorMessage', 'no reason')}")
+        refused = answer["Entries"][0]
+        told = f"EventBridge refused the event: {refused.get('ErrorMessage', 'no reason')}"
+        raise TransientError(told) if refused.get("ErrorCode") in TRANSIENT_CODES else RuntimeError(told)

@@ -11,6 +11,7 @@ from modeldrop.aws import messages
 from modeldrop.aws.failures import is_refusal, is_transient
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
+from modeldrop.errors import TransientError
 from modeldrop.observability import entry, logger, metrics
 from modeldrop.release.outbox import Outbox, may_send
 from modeldrop.release.record import ReleaseRecord
@@ -79,6 +80,8 @@ def tell_programs(table: ReleaseTable, record: ReleaseRecord) -> None:
         return
     try:
         messages.emit("Release Outcome", record.evidence)
+    except TransientError:
+        raise
     except Exception as error:
         if is_transient(error):
             raise

@@ -37,8 +37,9 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer with what was mended, by kind, and with what could not be: one fault costs only what it hits."""
     table, at = ReleaseTable(settings().release_table), now()
     mended: Mended = {"admitted": [], "begun": [], "ended": [], "unreconciled": []}
-    attempt(mended, "uploads", partial(admit_lost_uploads, table, at, mended))
+    # endings first: the listing of uploads is the part that may run out of time
     attempt(mended, "releases", partial(end_lost_releases, table, at, mended))
+    attempt(mended, "uploads", partial(admit_lost_uploads, table, at, mended))
     metrics.add_metric(name="Reconciled", unit=MetricUnit.Count, value=1)
     if any(mended.values()):
         logger.warning("mended", extra={"mended": mended})

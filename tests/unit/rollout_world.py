@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -307,7 +307,9 @@ def a_rollout(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rollout]:
 
 def moved(record: ReleaseRecord, **facts: Any) -> dict[str, Any]:
     """The rollout of a record that began now, with further facts."""
-    began = {"started_at": iso(now()), "last_look": iso(now()), "accepted_at": iso(now()), "scaling": None}
+    # longer ago than a description may be stale (ending.BEGIN_GRACE)
+    at = iso(now() - timedelta(minutes=5))
+    began = {"started_at": at, "last_look": iso(now()), "accepted_at": at, "scaling": None}
     return {**replace(record).rollout, "preparing_since": iso(now()), **began, **facts}
 
 

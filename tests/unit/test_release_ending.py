@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,10 @@ def test_what_rests_moves_for_nobody(seen: EndpointView) -> None:
         (an_endpoint(), {"started": False, "holds_lease": False}, False),
         (an_endpoint("Failed", "new"), {}, False),
         (ABSENT, {}, False),
+        # a description that may be from before the deployment was taken
+        (an_endpoint(), {"since_start": timedelta(seconds=59)}, True),
+        (an_endpoint(), {"since_start": timedelta(seconds=60)}, False),
+        (an_endpoint("InService", "new"), {"since_start": timedelta(seconds=1)}, False),
     ],
 )
 def test_what_is_waited_for(seen: EndpointView, overrides: dict[str, Any], waits: bool) -> None:

@@ -9,7 +9,7 @@ from modeldrop.aws import alarms, endpoints, objects, scaling
 from modeldrop.aws.attempts import attempt
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.aws.scaling import Scaling
-from modeldrop.clock import moment
+from modeldrop.clock import moment, now
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.ending import Scene, may_delete_alarms, may_delete_model, may_touch_scaling
 from modeldrop.release.record import GOOD_OUTCOMES, ReleaseRecord
@@ -26,6 +26,7 @@ DAY_SECONDS = 86_400
 def scene_of(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -> Scene:
     """Look at the endpoint and at what is kept, now."""
     live = table.live(record.endpoint)
+    began = record.rollout.get("started_at")
     return Scene(
         release=record.release,
         seen=endpoints.describe(record.endpoint),
@@ -34,6 +35,7 @@ def scene_of(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -
         started=bool(record.rollout.get("started_at")),
         holds_lease=holds_lease,
         kept=frozenset({live.live, live.previous, *live.retained} - {""}),
+        since_start=now() - moment(began) if began else None,
     )
 
 

@@ -15,6 +15,8 @@ from modeldrop.release.observe import EndpointView
 MAX_WAIT = timedelta(hours=9)
 # an act that an ending needs is tried for so long; then the outcome is written, says what is left, and it is done later
 PATIENCE = timedelta(minutes=5)
+# UpdateEndpoint may be described as InService on the old config for a moment after it was accepted
+BEGIN_GRACE = timedelta(seconds=60)
 # no Lambda of the release can live longer than 15 minutes after its outcome: what acts after that is nobody's
 CLOSE_AFTER = timedelta(minutes=20)
 # what can't be tidied by then is left to a person, who was told
@@ -28,6 +30,7 @@ class Scene:
     previous: the endpoint config it was to replace, or empty. started: it wrote down that it begins to change the
     endpoint. holds_lease: no other release can change the endpoint now. owner: the endpoint's tag `modeldrop:release`,
     empty where it was not read. kept: releases whose model and config must stay (live, previous good, retained).
+    since_start: how long ago it began to change the endpoint, None where it did not.
     """
 
     release: str
@@ -38,6 +41,7 @@ class Scene:
     holds_lease: bool = False
     owner: str = ""
     kept: frozenset[str] = field(default_factory=frozenset)
+    since_start: timedelta | None = None
 
 
 def moves_for(release: str, seen: EndpointView, *, started: bool) -> bool:
@@ -58,6 +62,8 @@ def must_wait(scene: Scene) -> bool:
     A release that never began waits for nobody: whatever moves is not its own.
     """
     if moves_for(scene.release, scene.seen, started=scene.started):
+        return True
+    if scene.since_start is not None and scene.since_start < BEGIN_GRACE and scene.seen.serves(scene.previous):
         return True
     return scene.started and (scene.seen.standing == "moving" or not scene.holds_lease)
 

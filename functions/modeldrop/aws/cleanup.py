@@ -26,7 +26,8 @@ DAY_SECONDS = 86_400
 def scene_of(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -> Scene:
     """Look at the endpoint and at what is kept, now."""
     live = table.live(record.endpoint)
-    began = record.rollout.get("started_at")
+    # one that was seen to move is described as it is
+    began = "" if record.rollout.get("moved") else record.rollout.get("started_at")
     return Scene(
         release=record.release,
         seen=endpoints.describe(record.endpoint),

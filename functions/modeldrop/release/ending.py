@@ -30,7 +30,7 @@ class Scene:
     previous: the endpoint config it was to replace, or empty. started: it wrote down that it begins to change the
     endpoint. holds_lease: no other release can change the endpoint now. owner: the endpoint's tag `modeldrop:release`,
     empty where it was not read. kept: releases whose model and config must stay (live, previous good, retained).
-    since_start: how long ago it began to change the endpoint, None where it did not.
+    since_start: how long ago it began to change the endpoint, None where it did not or was seen to move since.
     """
 
     release: str

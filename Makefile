@@ -44,8 +44,8 @@ lint: setup      ## ruff, mypy, cfn-lint, statelint
 unit: setup      ## the tests that need no cloud
 	@$(BIN)/python -m pytest tests/unit tests/contract
 
-faults: setup    ## every single fault in every story, and 2,000 pairs, on a virtual clock (an hour on two cores)
-	@$(BIN)/python -W ignore -m tests.faults.matrix --pairs 2000 $(FAULTS_ARGS)
+faults: setup    ## every single fault in every story, and 2,000 pairs, on a virtual clock (two hours on two cores)
+	@$(BIN)/python -W ignore -m tests.faults.matrix $(or $(FAULTS_ARGS),--pairs 2000)
 
 build: setup     ## sam build
 	@$(BIN)/sam build

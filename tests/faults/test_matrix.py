@@ -14,7 +14,6 @@ import pytest
 from modeldrop.aws import cleanup, endpoints
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.handlers import (
-    acquire_lease,
     admit,
     compensate,
     finish_release,
@@ -240,6 +239,5 @@ def test_a_fault_that_is_put_back_is_found(name: str) -> None:
 
 
 def test_the_lease_is_asked_for_after_validation() -> None:
-    assert acquire_lease.handler is not None
     states = world.definition()["States"]
     assert states["CheckAdmission"]["Default"] == "ValidateArtifact"

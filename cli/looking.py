@@ -79,7 +79,7 @@ def state(record: ReleaseRecord) -> str:
 
 def progress(record: ReleaseRecord) -> str | None:
     """Return `validating, 1.2 of 2.0 GB, ...` while an artifact is read; None where nothing is known."""
-    read = record.artifact.get("progress") if record.phase == "validating" and not record.outcome else None
+    read = record.progress if record.phase == "validating" and not record.outcome else None
     return f"{record.phase}, {progress_text(read)}" if read else None
 
 

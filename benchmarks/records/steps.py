@@ -176,7 +176,7 @@ def acquire_alone() -> None:
     idle = peak_mb()
     acquire(record)
     print(idle, peak_mb())
-    table.release_lease(record.endpoint, record.release)
+    table.release_lease(record.endpoint, record.release, table.lease(record.endpoint).fence)
 
 
 def peak_mb() -> int:

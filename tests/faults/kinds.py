@@ -86,6 +86,13 @@ def server_error(_world: World, call: Call, _running: Invocation, _answer: Answe
     raise trouble(call)
 
 
+def failing_container(_world: World, call: Call, _running: Invocation, _answer: Answer) -> Json:
+    """The model's container fails one request, as a cold one may."""
+    error = client_error("ModelError", "Received server error (503) from primary", call.operation, 424)
+    error.response.update({"OriginalStatusCode": 503, "OriginalMessage": "not there yet"})  # type: ignore[misc]  # ModelError's own members
+    raise error
+
+
 def lost(_world: World, call: Call, _running: Invocation, answer: Answer) -> Json:
     """It was done, and the answer did not come back."""
     answer()
@@ -151,6 +158,15 @@ def zombie(world: World, call: Call, running: Invocation, answer: Answer) -> Jso
     return answer()
 
 
+def doubled(world: World, call: Call, running: Invocation, answer: Answer) -> Json:
+    """The answer of the invocation is lost; the function stands still, and goes on once its retry has answered."""
+    assert running.execution is not None
+    visits = world.visits[call.function]
+    if running.execution.unheard():
+        world.run(world.timeout_of(call.function) - 1, lambda: world.visits[call.function] > visits)
+    return answer()
+
+
 def denied(_world: World, call: Call, _running: Invocation, _answer: Answer) -> Json:
     """The function's role lacks the right, for an hour."""
     raise refusal(call)
@@ -184,6 +200,7 @@ KINDS: dict[str, Kind] = {
     for one in (
         throttled,
         server_error,
+        failing_container,
         lost,
         lost_retried,
         denied,
@@ -195,17 +212,30 @@ KINDS: dict[str, Kind] = {
         stopped,
         stopped_unseen,
         zombie,
+        doubled,
         beside,
         again,
     )
 }
 # one such fault passes by itself: it must not cost a good release
 PASSING = frozenset(
-    {"throttled", "server_error", "lost", "lost_retried", "killed_before", "killed_after", "hung", "beside", "again"}
+    {
+        "throttled",
+        "server_error",
+        "failing_container",
+        "lost",
+        "lost_retried",
+        "killed_before",
+        "killed_after",
+        "hung",
+        "doubled",
+        "beside",
+        "again",
+    }
 )
 # kinds that need an execution to stop, and those that only a function can meet
-NEEDS_EXECUTION = frozenset({"stopped", "stopped_unseen", "zombie"})
-OF_A_FUNCTION = frozenset({"killed_before", "killed_after", "hung", "zombie"})
+NEEDS_EXECUTION = frozenset({"stopped", "stopped_unseen", "zombie", "doubled"})
+OF_A_FUNCTION = frozenset({"killed_before", "killed_after", "hung", "zombie", "doubled"})
 # a call that changes nothing: lost is as good as failed, and what comes beside it may as well come a call later
 READS = ("Describe", "Get", "Head", "List", "Query", "Filter")
 AT_READS = frozenset({"server_error", "denied", "killed_before"})
@@ -213,6 +243,8 @@ AT_READS = frozenset({"server_error", "denied", "killed_before"})
 
 def applies(kind: str, call: Call, *, functions: frozenset[str], first: bool, last: bool) -> bool:
     """Say whether a kind is tried at a call; first, last: of its function's invocation."""
+    if kind == "failing_container":
+        return call.operation == "InvokeEndpoint"
     if call.function not in functions and kind in OF_A_FUNCTION:
         return False
     if call.function in ("AdmitFunction", "ReconcileFunction") and kind in NEEDS_EXECUTION:

@@ -62,6 +62,7 @@ class Execution:
     _input: Any = None
     _tries: dict[int, int] = field(default_factory=dict)
     _turn: int = 0
+    _walks: int = 0
 
     def begin(self) -> None:
         """Enter the first state."""
@@ -88,6 +89,12 @@ class Execution:
         # not inside the function that asked: its own call has not returned yet
         self._later(0, go_on)
         return True
+
+    def unheard(self) -> bool:
+        """Lose the answer of the task that runs: it is tried again while its function goes on; False: never again."""
+        self._turn += 1
+        state = self.definition["States"][self.state]
+        return self.status == "RUNNING" and self._retry(state, TaskError("Lambda.SdkClientException", ""))
 
     def _later(self, seconds: float, call: Callable[[], None], *, always: bool = False) -> None:
         turn = self._turn
@@ -116,8 +123,10 @@ class Execution:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Go through states until one has to be waited for."""
-        while self.status == "RUNNING":
+        """Go through states until one has to be waited for; what began later has gone on from here."""
+        self._walks += 1
+        walk = self._walks
+        while self.status == "RUNNING" and self._walks == walk:
             turn = self._turn
             self._step(self.definition["States"][self.state])
             if self._turn == turn:

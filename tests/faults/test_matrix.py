@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from modeldrop.aws import cleanup, endpoints
+from modeldrop.aws import cleanup, endpoints, golden
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.handlers import (
     admit,
@@ -208,6 +208,48 @@ def announces_junk(stack: ExitStack) -> None:
         return record
 
     setting(stack, admit, "admission", announced)
+
+
+@put_back(
+    "17 two functions of one step write over each other",
+    "promote",
+    "doubled",
+    "StartRolloutFunction",
+    "one passing fault loses nothing",
+)
+def writes_blindly(stack: ExitStack) -> None:
+    def change(table: ReleaseTable, record: Any, *, fenced: bool, **fields: Any) -> Any:
+        table.update(record.endpoint, record.release, if_fence=record.fence if fenced else None, **fields)
+        return replace(record, **fields)
+
+    setting(stack, ReleaseTable, "change", change)
+
+
+@put_back(
+    "18 an earlier try's token is waited for by nobody",
+    "rehearse_and_approve",
+    "doubled",
+    "RequestApprovalFunction",
+    "every release ends",
+)
+def keeps_any_token(stack: ExitStack) -> None:
+    def wait_for_token(table: ReleaseTable, endpoint: str, release: str, token: str, _attempt: int) -> bool:
+        values = {":token": {"S": token}, ":phase": {"S": "approving"}}
+        update, names = "SET approval_token = :token, #phase = :phase", {"#phase": "phase"}
+        return table._update(endpoint, release, update, "attribute_exists(endpoint)", names, values)
+
+    setting(stack, ReleaseTable, "wait_for_token", wait_for_token)
+
+
+@put_back(
+    "19 one failure of a cold container counts",
+    "create",
+    "failing_container",
+    "FinishReleaseFunction",
+    "one passing fault loses nothing",
+)
+def asks_once(stack: ExitStack) -> None:
+    setting(stack, golden, "was_not_answered", lambda _: False)
 
 
 @contextmanager

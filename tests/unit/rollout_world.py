@@ -275,7 +275,7 @@ class Rollout:
     def another_takes_over(self) -> None:
         """Let another release have the lease: this one's time is over, and its execution is dead."""
         table = self.world.table
-        table.release_lease(ENDPOINT, RELEASE)
+        table.release_lease(ENDPOINT, RELEASE, 1)
         seen, later = table.lease(ENDPOINT), int(now().timestamp())
         self.world.executions.running.add(OTHER)
         self.world.executions.inputs[OTHER] = "{}"

@@ -54,8 +54,8 @@ def test_a_plain_screen_prints_a_phase_once_until_it_changes(capsys: pytest.Capt
 
 
 def test_a_release_that_is_read_tells_how_far_it_is() -> None:
-    read = {"progress": {"read_bytes": 500_000_000, "size_bytes": 2_000_000_000, "seconds": 2.0}}
-    record = replace(a_look(FleetLook("g"), phase="validating").record, artifact=read)
+    read = {"read_bytes": 500_000_000, "size_bytes": 2_000_000_000, "seconds": 2.0}
+    record = replace(a_look(FleetLook("g"), phase="validating").record, progress=read)
     assert state(record) == "validating, 0.5 of 2.0 GB, 250 MB/s, 6 s left"
     assert progress(replace(record, phase="planning")) is None
     assert state(replace(record, outcome="failed")) == "failed"

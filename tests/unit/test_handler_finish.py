@@ -136,7 +136,7 @@ def test_a_late_recovery_leaves_another_releases_endpoint_alone(rollout: Rollout
     rollout.sagemaker.rest(OTHER)
     rollout.world.table.set_live(ENDPOINT, OTHER, 2)
     assert finish(rollout, BROKEN)["finished"] is False
-    rollout.world.table.release_lease(ENDPOINT, OTHER)
+    rollout.world.table.release_lease(ENDPOINT, OTHER, 2)
     assert finish(rollout, BROKEN)["outcome"] == "failed"
     assert rollout.sagemaker.made["endpoint"][ENDPOINT]["EndpointStatus"] == "InService"
     assert rollout.world.table.live(ENDPOINT).live == OTHER
@@ -150,7 +150,7 @@ def test_a_late_recovery_leaves_another_releases_scaling_alone(rollout: Rollout)
     rollout.sagemaker.rest(OTHER)
     rollout.scaling.target = {"MinCapacity": 5, "MaxCapacity": 50, "SuspendedState": {}}
     assert finish(rollout, BROKEN)["finished"] is False
-    rollout.world.table.release_lease(ENDPOINT, OTHER)
+    rollout.world.table.release_lease(ENDPOINT, OTHER, 2)
     while not finish(rollout, BROKEN)["finished"]:
         older(rollout, "trying_since", ending.PATIENCE)
     assert rollout.scaling.target["MaxCapacity"] == 50
@@ -433,7 +433,7 @@ def test_no_roll_back_is_asked_for_of_another_releases_deployment(rollout: Rollo
 
 def test_a_recovery_holds_the_lease_of_the_release_and_says_who_it_is(rollout: Rollout) -> None:
     in_flight(rollout)
-    rollout.world.table.release_lease(ENDPOINT, RELEASE)
+    rollout.world.table.release_lease(ENDPOINT, RELEASE, 1)
     event = {"endpoint": ENDPOINT, "release": RELEASE, "execution_arn": "arn:recovery"}
     compensate.handler.__wrapped__(event)
     lease = rollout.world.table.lease(ENDPOINT)

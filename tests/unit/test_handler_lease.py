@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def acquire(world: World, record: Any) -> bool:
 
 def ask(world: World, record: Any) -> None:
     event = {"endpoint": "sentiment", "release": record.release, "runbook": "https://example.com/runbook"}
-    run(request_approval.handler, **event, task_token=f"token of {record.release}")
+    run(request_approval.handler, **event, attempt=0, task_token=f"token of {record.release}")
 
 
 def test_the_first_takes_the_lease_and_the_record_knows_its_fence(world: World) -> None:
@@ -215,10 +216,48 @@ def test_a_question_that_could_not_be_marked_is_not_asked_again_for_that(world: 
 def test_the_cost_does_not_grow_with_the_records(world: World) -> None:
     acquire(world, ONE)
     few = list(world.calls.made)
-    world.table.release_lease("sentiment", ONE.release)
+    world.table.release_lease("sentiment", ONE.release, 1)
     for number in range(4, 34):
         world.table.create(a_release(number, policy={"x": "y" * 1000}))
     vars(world.calls).update(vars(Calls()))
     acquire(world, a_release(3))
     assert world.calls.made == few
     assert "dynamodb.query" not in few
+
+
+def test_the_wait_counts_from_the_first_asking_and_not_from_the_upload(world: World) -> None:
+    early, late = (a_release(number, admitted_at=iso(now() - timedelta(hours=20))) for number in (4, 5))
+    for record in (early, late):
+        world.table.create(record)
+    assert acquire(world, early)
+    assert not acquire(world, late)
+    wanted = world.table.require("sentiment", late.release)
+    overdue = {acquire_lease.WANTED_SINCE: iso(now() - timedelta(hours=12, minutes=1))}
+    world.table.change(wanted, fenced=False, rollout=overdue)
+    with pytest.raises(LeaseLostError, match="has held the endpoint for 12 h"):
+        acquire(world, late)
+
+
+def test_after_an_approval_the_wait_counts_anew(world: World) -> None:
+    assert acquire(world, ONE)
+    assert not acquire(world, TWO)
+    world.table.release_lease("sentiment", ONE.release, 1)
+    assert acquire(world, TWO)
+    assert world.table.require("sentiment", TWO.release).rollout == {}
+
+
+def test_a_try_that_goes_on_beside_a_later_one_takes_nothing_from_it(world: World) -> None:
+    acquire(world, ONE)
+    event = {"endpoint": "sentiment", "release": ONE.release, "runbook": ""}
+    run(request_approval.handler, **event, attempt=1, task_token="second")
+    with pytest.raises(LeaseLostError, match="later try"):
+        run(request_approval.handler, **event, attempt=0, task_token="first")
+    assert world.table.approval_token("sentiment", ONE.release) == "second"
+
+
+def test_a_lease_that_was_taken_again_is_not_given_back(world: World) -> None:
+    acquire(world, ONE)
+    world.table.release_lease("sentiment", ONE.release, 1)
+    acquire(world, ONE)
+    assert not world.table.release_lease("sentiment", ONE.release, 1)
+    assert world.table.lease("sentiment").owner == ONE.release

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_release_that_was_ended_prepares_nothing(rollout: Rollout) -> None:
     with_faults(rollout)
     record = rollout.record
     with pytest.raises(LeaseLostError):
-        prepare_rollout.note(rollout.world.table, prepare_rollout.replace(record, fence=1), {"preparing_since": "now"})
+        prepare_rollout.note(rollout.world.table, replace(record, fence=1), {"preparing_since": "now"})
 
 
 @pytest.mark.parametrize("changed", [{}, {"instance_type_changed": True}])

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from modeldrop.aws.releases import Brought, OpenRelease, ReleaseTable
 from modeldrop.aws.rows import BadRecordError
+from modeldrop.errors import LeaseLostError, TransientError
 from modeldrop.release.lease import LEASE_SECONDS, Lease
 from modeldrop.release.live import Live
 from modeldrop.release.outbox import Outbox
@@ -135,6 +136,43 @@ def test_nothing_changes_after_the_outcome(table: ReleaseTable) -> None:
     assert table.require(ENDPOINT, ONE.release).outcome == "promoted"
 
 
+def test_a_document_that_grows_is_changed_only_as_it_was_read(table: ReleaseTable) -> None:
+    table.create(ONE)
+    read = table.require(ENDPOINT, ONE.release)
+    table.change(read, fenced=True, rollout={"scaling": {"min": 1}})
+    for late in ({"started_at": "late"}, {}):
+        with pytest.raises(TransientError, match="by another function"):
+            table.change(read, fenced=True, rollout=late)
+    assert table.require(ENDPOINT, ONE.release).rollout == {"scaling": {"min": 1}}
+
+
+def test_the_same_change_twice_is_one_change(table: ReleaseTable) -> None:
+    table.create(ONE)
+    read = table.require(ENDPOINT, ONE.release)
+    for _ in range(2):
+        assert table.change(read, fenced=False, artifact={"a": 1.5}) == replace(read, artifact={"a": 1.5})
+
+
+def test_a_change_needs_its_fence_and_a_release_that_has_not_ended(table: ReleaseTable) -> None:
+    table.create(replace(ONE, fence=2))
+    with pytest.raises(LeaseLostError):
+        table.change(replace(ONE, fence=1), fenced=True, rollout={"a": 1})
+    table.change(replace(ONE, fence=1), fenced=False, rollout={"a": 1})
+    table.finish(replace(ONE, outcome="failed", rollout={"a": 1}), {})
+    with pytest.raises(LeaseLostError):
+        table.change(replace(ONE, rollout={"a": 1}), fenced=False, rollout={"a": 2})
+
+
+def test_an_outcome_is_not_written_over_what_it_was_not_decided_from(table: ReleaseTable) -> None:
+    table.create(ONE)
+    table.change(ONE, fenced=False, rollout={"scaling": {"min": 1}})
+    done = replace(ONE, outcome="failed", rollout={"alarms_fired": []})
+    with pytest.raises(TransientError):
+        table.finish(done, {})
+    assert table.require(ENDPOINT, ONE.release).outcome is None
+    assert table.finish(done, {}, known={"scaling": {"min": 1}})
+
+
 def test_a_mark_is_set_once(table: ReleaseTable) -> None:
     table.create(ONE)
     assert not table.marked(ENDPOINT, ONE.release, "told")
@@ -234,7 +272,7 @@ def test_a_lease_is_taken_once(table: ReleaseTable) -> None:
 
 def test_only_the_owner_s_fence_renews(table: ReleaseTable) -> None:
     assert taken(table, "a") == 1
-    table.release_lease(ENDPOINT, "a")
+    table.release_lease(ENDPOINT, "a", 1)
     assert not table.renew(ENDPOINT, 1, NOW), "it was given back"
     assert taken(table, "b") == 2
     assert not table.renew(ENDPOINT, 1, NOW)
@@ -245,7 +283,8 @@ def test_only_the_owner_s_fence_renews(table: ReleaseTable) -> None:
 
 def test_nobody_frees_another_s_lease(table: ReleaseTable) -> None:
     taken(table, "a")
-    assert not table.release_lease(ENDPOINT, "b")
+    assert not table.release_lease(ENDPOINT, "b", 1)
+    assert not table.release_lease(ENDPOINT, "a", 2)
     assert table.lease(ENDPOINT).owner == "a"
 
 
@@ -263,7 +302,7 @@ def test_a_recovery_holds_a_lease_whose_fence_its_record_missed(table: ReleaseTa
 
 def test_a_recovery_takes_a_free_lease_with_a_new_fence(table: ReleaseTable) -> None:
     fence = taken(table, "a")
-    table.release_lease(ENDPOINT, "a")
+    table.release_lease(ENDPOINT, "a", 1)
     assert table.hold(ENDPOINT, "a", fence, "arn:recovery", NOW, nobody_runs) == fence + 1
 
 

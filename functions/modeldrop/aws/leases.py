@@ -88,10 +88,23 @@ class Leases(Rows):
         values = {":expires": number(now + LEASE_SECONDS), ":fence": number(fence)}
         return self._update(endpoint, LEASE, "SET expires = :expires", condition, names, values)
 
-    def release_lease(self, endpoint: str, release: str) -> bool:
-        """Give the lease back; False when it is not ours."""
+    def release_lease(self, endpoint: str, release: str, fence: int) -> bool:
+        """Give the lease back that was held under this fence; False when it is not ours, or was taken again since."""
         update, names = "REMOVE #owner, execution_arn, expires", {"#owner": "owner"}
-        return self._update(endpoint, LEASE, update, "#owner = :me", names, {":me": text(release)})
+        values = {":me": text(release), ":fence": number(fence)}
+        return self._update(endpoint, LEASE, update, "#owner = :me AND fence = :fence", names, values)
+
+    def wait_for_token(self, endpoint: str, release: str, token: str, attempt: int) -> bool:
+        """Keep the token that an approval is sent with; False when the release ended, or a later attempt has its own.
+
+        attempt: how often Step Functions tried the state before. Each try has a token, and only the last one's is
+        waited for.
+        """
+        condition = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
+        condition += " AND (attribute_not_exists(approval_attempt) OR approval_attempt <= :attempt)"
+        update = "SET approval_token = :token, approval_attempt = :attempt, #phase = :phase"
+        values = {":token": text(token), ":attempt": number(attempt), ":phase": text("approving")}
+        return self._update(endpoint, release, update, condition, {"#outcome": "outcome", "#phase": "phase"}, values)
 
     def note_approval(self, endpoint: str, release: str, order: str) -> None:
         """Note that a release waits for approval without the lease; a newer one that waits keeps its note."""

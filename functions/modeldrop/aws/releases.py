@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from modeldrop.aws.leases import Leases
 from modeldrop.aws.rows import SUMMARY, BadRecordError, Item, number, projection, text, to_attribute, to_item, to_record
+from modeldrop.errors import LeaseLostError, TransientError
 from modeldrop.release.live import Live, promoted
 from modeldrop.release.outbox import Outbox
 from modeldrop.release.record import ReleaseRecord
@@ -30,6 +31,10 @@ OPEN_INDEX = "open"
 FIRST_RELEASE = "0"
 # an ask is used within the hour; what asked is kept a while for people who look
 ASK_KEPT_SECONDS = 30 * 86_400
+# the condition of every write to a release that may still act
+OPEN = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
+# documents to which several steps add
+GROWING = frozenset({"rollout", "artifact"})
 OUTCOME_FIELDS = (
     "outcome", "phase", "headline", "reasons", "cause", "finished_at", "verdict", "rollout", "evidence",
 )  # fmt: skip
@@ -112,16 +117,44 @@ class ReleaseTable(Leases):
             yield OpenRelease(row.get("name", row["endpoint"])["S"], row["release"]["S"], **known)
 
     def update(self, endpoint: str, release: str, *, if_fence: int | None = None, **fields: Any) -> bool:
-        """Set fields of a release that has no outcome yet; with a fence, only while the record carries that fence."""
+        """Set fields of a release that has no outcome yet; with a fence, only while the record carries that fence.
+
+        A document that grows (rollout, artifact) is written by `change`, which overwrites nobody's part of it.
+        """
+        condition = OPEN if if_fence is None else f"{OPEN} AND #fence = :expected"
         names, values, sets = {"#outcome": "outcome"}, {}, []
+        if if_fence is not None:
+            names["#fence"], values[":expected"] = "fence", number(if_fence)
         for name, value in fields.items():
             names[f"#{name}"], values[f":{name}"] = name, to_attribute(name, value)
             sets.append(f"#{name} = :{name}")
-        condition = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
-        if if_fence is not None:
-            names["#fence"], values[":expected"] = "fence", number(if_fence)
-            condition += " AND #fence = :expected"
         return self._update(endpoint, release, "SET " + ", ".join(sets), condition, names, values)
+
+    def change(self, record: ReleaseRecord, *, fenced: bool, **fields: Any) -> ReleaseRecord:
+        """Write fields, each document only where it still is as `record` has it; the record as it is then.
+
+        fenced: only while the record carries the same fence. LeaseLostError when the release was ended or its fence is
+        another's. TransientError when another function of the same release wrote between the reading and this: whoever
+        reads again and does the step again loses nothing. The same write a second time is no change.
+        """
+        names, values, sets, conditions = {"#outcome": "outcome"}, dict[str, Any](), [], [OPEN]
+        if fenced:
+            names["#fence"], values[":expected"] = "fence", number(record.fence)
+            conditions.append("#fence = :expected")
+        for name, value in fields.items():
+            names[f"#{name}"], values[f":{name}"] = name, to_attribute(name, value)
+            sets.append(f"#{name} = :{name}")
+            if name in GROWING:
+                known = getattr(record, name)
+                values[f":seen_{name}"] = to_attribute(name, known)
+                conditions.append(unchanged(name, known, f" OR #{name} = :{name}"))
+        update = "SET " + ", ".join(sets)
+        if self._update(record.endpoint, record.release, update, " AND ".join(conditions), names, values):
+            return replace(record, **fields)
+        found = self._item(record.endpoint, record.release, "outcome", "fence")
+        if "outcome" in found or (fenced and found.get("fence") != number(record.fence)):
+            raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
+        raise TransientError(f"{record.release} was written by another function meanwhile")
 
     def once(self, endpoint: str, release: str, mark: str) -> bool:
         """Set a mark on the record; True for the one caller that set it, so that a thing is done at most once."""
@@ -133,14 +166,26 @@ class ReleaseTable(Leases):
         """Say whether a mark is set, consistently."""
         return f"mark_{mark}" in self._item(endpoint, release, f"mark_{mark}")
 
-    def finish(self, record: ReleaseRecord, message: Mapping[str, str]) -> bool:
-        """Write the outcome and its message (the outbox) in one step; False when there is an outcome already."""
+    def finish(
+        self, record: ReleaseRecord, message: Mapping[str, str], *, known: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Write the outcome and its message (the outbox) in one step; False when there is an outcome already.
+
+        known: the `rollout` that the outcome was decided from (the record's own by default). TransientError when the
+        table has another by now.
+        """
         names = {"#message": "message"} | {f"#{name}": name for name in OUTCOME_FIELDS}
         values = {f":{name}": to_attribute(name, getattr(record, name)) for name in OUTCOME_FIELDS}
         values[":message"] = text(json.dumps(dict(message)))
         sets = ", ".join(f"{name} = :{name[1:]}" for name in names)
-        condition = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
-        return self._update(record.endpoint, record.release, f"SET {sets}", condition, names, values)
+        known = record.rollout if known is None else known
+        values[":seen_rollout"] = to_attribute("rollout", known)
+        condition = f"{OPEN} AND {unchanged('rollout', known, ' OR #rollout = :rollout')}"
+        if self._update(record.endpoint, record.release, f"SET {sets}", condition, names, values):
+            return True
+        if "outcome" not in self._item(record.endpoint, record.release, "outcome"):
+            raise TransientError(f"{record.release} was written by another function meanwhile")
+        return False
 
     def close(self, endpoint: str, release: str, delete_after: int | None) -> bool:
         """Take a release that can't act any more out of the open ones; False while its outcome is not told.
@@ -259,6 +304,12 @@ class ReleaseTable(Leases):
             return Brought(release, order)
         item = self._item(endpoint, name)
         return Brought(item["brought_by"]["S"], item["order"]["S"])
+
+
+def unchanged(name: str, known: Mapping[str, Any], also: str) -> str:
+    """Return the condition that a document is as it was read; also: another condition that will do."""
+    missing = "" if known else f"attribute_not_exists(#{name}) OR "
+    return f"({missing}#{name} = :seen_{name}{also})"
 
 
 def _readable(items: Iterable[Item]) -> Iterator[ReleaseRecord]:

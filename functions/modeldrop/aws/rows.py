@@ -20,7 +20,9 @@ Item = Mapping[str, Any]
 
 FIELDS = {field.name: field for field in dataclasses.fields(ReleaseRecord)}
 # kept as JSON text
-DOCUMENTS = frozenset({"policy", "artifact", "plan", "rollout", "verdict", "evidence", "reasons", "problems", "cause"})
+DOCUMENTS = frozenset(
+    {"policy", "artifact", "plan", "rollout", "verdict", "evidence", "reasons", "problems", "cause", "progress"}
+)
 # what makes a row large; a summary leaves them out
 LARGE = frozenset({"policy", "artifact", "plan", "rollout", "verdict", "evidence"})
 SUMMARY = ("name", *(name for name in FIELDS if name not in LARGE))

@@ -6,13 +6,15 @@ from typing import Any
 
 from modeldrop.aws import executions
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import moment, now
+from modeldrop.clock import iso, moment, now
 from modeldrop.errors import AbortedError, LeaseLostError, SupersededError
 from modeldrop.observability import entry
 from modeldrop.release import lease as leases
 from modeldrop.release.lease import Lease
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
+
+WANTED_SINCE = "lease_wanted_since"
 
 
 @entry
@@ -32,7 +34,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if fence is not None:
         note(table, record, fence, event["execution_arn"])
         return {"acquired": True, "wait_seconds": 0}
-    waited = (now() - moment(record.admitted_at)).total_seconds()
+    waited = (now() - moment(wanted_since(table, record))).total_seconds()
     if waited > leases.MAX_WAIT_SECONDS:
         raise LeaseLostError(f"{lease.owner} has held the endpoint for {waited / 3600:.0f} h; look at its execution")
     return {"acquired": False, "wait_seconds": leases.wait_seconds(waited)}
@@ -54,11 +56,22 @@ def take(table: ReleaseTable, lease: Lease, record: ReleaseRecord, execution_arn
             return None
 
 
+def wanted_since(table: ReleaseTable, record: ReleaseRecord) -> str:
+    """Return since when it waits this time: validation, and a person's approval, are not waiting for the lease."""
+    since = str(record.rollout.get(WANTED_SINCE) or iso(now()))
+    if WANTED_SINCE not in record.rollout:
+        table.change(record, fenced=False, rollout={**record.rollout, WANTED_SINCE: since})
+    return since
+
+
 def note(table: ReleaseTable, record: ReleaseRecord, fence: int, execution_arn: str) -> None:
     """Write the fence into the record; a release that was ended meanwhile gives the lease back."""
-    if not table.update(record.endpoint, record.release, fence=fence, execution_arn=execution_arn):
-        table.release_lease(record.endpoint, record.release)
-        raise LeaseLostError(f"{record.release} was ended while it waited for the endpoint")
+    rollout = {name: value for name, value in record.rollout.items() if name != WANTED_SINCE}
+    try:
+        table.change(record, fenced=False, fence=fence, execution_arn=execution_arn, rollout=rollout)
+    except LeaseLostError:
+        table.release_lease(record.endpoint, record.release, fence)
+        raise LeaseLostError(f"{record.release} was ended while it waited for the endpoint") from None
 
 
 def supersede_approval(table: ReleaseTable, lease: Lease, newer: ReleaseRecord) -> None:

@@ -64,7 +64,7 @@ def note(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> None:
     """Note that the rollout was seen to move, and since when it is being brought to rest."""
     if not record.rollout.get("compensating_since"):
         rollout = {**record.rollout, "moved": True, "compensating_since": iso(at)}
-        table.update(record.endpoint, record.release, rollout=rollout)
+        table.change(record, fenced=False, rollout=rollout)
 
 
 def ask_for_roll_back(record: ReleaseRecord, at: datetime) -> None:

@@ -6,6 +6,7 @@ again by the run that closes the release.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,9 +39,10 @@ UNKNOWN_HARM = Harm(0, 0, known=False)
 
 @dataclass(frozen=True)
 class Decision:
-    """How a release ends; troubles: what could not be read or done for it, in words."""
+    """How a release ends; fired: its alarms that fired; troubles: what could not be read or done for it, in words."""
 
     ending: Ending
+    fired: tuple[dict[str, str], ...] = ()
     troubles: tuple[str, ...] = ()
 
 
@@ -56,7 +58,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     rests = not rules.must_wait(scene)
     if not rests and waited(record, "started_at", at) < rules.MAX_WAIT:
         return wait(table, record, scene, at)
-    record, decision = decide(record, scene, rests=rests)
+    decision = decide(record, scene, rests=rests)
     if rests:
         record, decision = act(table, record, scene, decision)
     if decision.troubles and waited(record, "trying_since", at) < rules.PATIENCE:
@@ -91,28 +93,30 @@ def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> R
     """Add facts to the record where they are not there yet."""
     if facts.keys() <= record.rollout.keys():
         return record
-    record = replace(record, rollout={**facts, **record.rollout})
-    table.update(record.endpoint, record.release, rollout=record.rollout)
-    return record
+    return table.change(record, fenced=False, rollout={**facts, **record.rollout})
 
 
-def decide(record: ReleaseRecord, scene: Scene, *, rests: bool) -> tuple[ReleaseRecord, Decision]:
-    """Decide the ending from what is true now; the record with the alarms that are firing."""
-    known = record.rollout.get("ended_as")
+def decide(record: ReleaseRecord, scene: Scene, *, rests: bool) -> Decision:
+    """Decide the ending from what is true now."""
+    before, known = record.rollout.get("alarms_fired", []), record.rollout.get("ended_as")
     if known and scene.seen.standing == "absent":  # the endpoint is gone because this ending took it away
-        return record, Decision(Ending(known["outcome"], tuple(known["reasons"])))
-    fired, unread = read("to read the alarms", lambda: alarms_fired(record), record.rollout.get("alarms_fired", []))
-    record = replace(record, rollout={**record.rollout, "alarms_fired": fired})
+        return Decision(Ending(known["outcome"], tuple(known["reasons"])), tuple(before))
+    fired, unread = read("to read the alarms", lambda: alarms_fired(record), before)
     answers, unasked = asked(record, scene.seen)
     facts = replace(
-        end_facts(record, scene.seen),
+        end_facts(with_alarms(record, fired), scene.seen),
         golden_problem=answers.problem,
         golden_asked=answers.asked,
         golden_known=answers.known,
         golden_unasked=unasked,
         waited="" if rests else f"{rules.MAX_WAIT.total_seconds() / 3600:.0f} h",
     )
-    return record, Decision(decide_ending(facts), tuple(one for one in (unread, unasked) if one))
+    return Decision(decide_ending(facts), tuple(fired), tuple(one for one in (unread, unasked) if one))
+
+
+def with_alarms(record: ReleaseRecord, fired: Sequence[dict[str, str]]) -> ReleaseRecord:
+    """Return the record with the alarms that fired, as it is told."""
+    return replace(record, rollout={**record.rollout, "alarms_fired": list(fired)})
 
 
 def alarms_fired(record: ReleaseRecord) -> list[dict[str, str]]:
@@ -212,6 +216,7 @@ def finish(
     table: ReleaseTable, record: ReleaseRecord, scene: Scene, decision: Decision, at: datetime, *, runbook: str
 ) -> str:
     """Write the outcome with its message, and the evidence as far as it can be had in time; the outcome that stands."""
+    known, record = record.rollout, with_alarms(record, decision.fired)
     troubles = [f"not done, and tried again later: {one}" for one in decision.troubles]
     ending = replace(decision.ending, reasons=(*decision.ending.reasons, *troubles))
     in_time = (now() - at).total_seconds() < EVIDENCE_SECONDS
@@ -235,7 +240,8 @@ def finish(
         finished_at=card["finished_at"],
         evidence=card,
     )
-    if table.finish(finished, {"subject": subject, "body": body, "severity": SEVERITY[ending.outcome]}):
+    message = {"subject": subject, "body": body, "severity": SEVERITY[ending.outcome]}
+    if table.finish(finished, message, known=known):
         return ending.outcome
     return str(table.require(record.endpoint, record.release).outcome)
 

@@ -180,8 +180,7 @@ def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen
     unsaved = attempt("to store the bins", lambda: store(record, plan, seen))
     rollout["bins_unsaved"] = record.rollout.get("bins_unsaved", 0) + 1 if unsaved else 0
     fields: dict[str, Any] = {"rollout": rollout, "verdict": verdict, "phase": now_phase}
-    if not table.update(record.endpoint, record.release, if_fence=record.fence, **fields):
-        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
+    table.change(record, fenced=True, **fields)
     return rollout
 
 

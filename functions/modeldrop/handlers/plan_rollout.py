@@ -38,10 +38,11 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     seen = endpoints.describe(record.endpoint)
     if seen.standing == "moving":
         return {"moving": True, "wait_seconds": wait(table, record, seen, at), **answer}
-    record = compare_again(table, record)
-    plan = plan_rollout(plan_inputs(record, seen, settings()))
+    compared = compare_again(table, record)
+    plan = plan_rollout(plan_inputs(compared, seen, settings()))
     rollout = {name: value for name, value in record.rollout.items() if name != "moving_since"}
-    write(table, record, plan=plan_to_json(plan), artifact=record.artifact, rollout=rollout)
+    facts = {"plan": plan_to_json(plan), "artifact": compared.artifact, "rollout": rollout}
+    table.change(record, fenced=True, phase="planning", **facts)
     return {"moving": False, "wait_seconds": 0, **answer}
 
 
@@ -54,19 +55,13 @@ def wait(table: ReleaseTable, record: ReleaseRecord, seen: EndpointView, at: dat
         raise ParkedError(
             f"endpoint {record.endpoint} is {seen.status} for {minutes:.0f} min: somebody else changes it"
         )
-    write(table, record, rollout={**record.rollout, "moving_since": since})
+    table.change(record, fenced=True, phase="planning", rollout={**record.rollout, "moving_since": since})
     return wait_seconds(waited.total_seconds())
 
 
 def wait_seconds(waited: float) -> int:
     """Return how long to wait before looking at the endpoint again: soon at first, then ever longer."""
     return max(10, int(waited / 4))
-
-
-def write(table: ReleaseTable, record: ReleaseRecord, **fields: Any) -> None:
-    """Write under the fence; LeaseLostError when the release is no longer ours."""
-    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="planning", **fields):
-        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
 
 
 def compare_again(table: ReleaseTable, record: ReleaseRecord) -> ReleaseRecord:

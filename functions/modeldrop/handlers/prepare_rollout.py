@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,10 +59,7 @@ def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> R
     """Add facts to the record where they are not there yet; LeaseLostError when the release is no longer ours."""
     if facts.keys() <= record.rollout.keys():
         return record
-    rollout = {**facts, **record.rollout}
-    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="preparing", rollout=rollout):
-        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
-    return replace(record, rollout=rollout)
+    return table.change(record, fenced=True, phase="preparing", rollout={**facts, **record.rollout})
 
 
 def alarms_not_ok(plan: RolloutPlan, at: datetime) -> list[AlarmView]:

@@ -10,7 +10,7 @@ from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
 from modeldrop.aws import cleanup, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
-from modeldrop.errors import AbortedError, LeaseLostError, ParkedError, Problem, RehearsalRejectedError
+from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
 from modeldrop.observability import entry, logger
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if not facts:
         return {"done": False, "wait_seconds": wait_seconds(age), "approve": approve}
     # noted first: a second try of this function must find the answers, not an endpoint that is gone
-    table.update(record.endpoint, record.release, artifact={**record.artifact, "rehearsal": facts})
+    table.change(record, fenced=False, artifact={**record.artifact, "rehearsal": facts})
     cleanup.end_rehearsal(record)
     refuse(record, facts)
     return {"done": True, "wait_seconds": 0, "approve": approve}
@@ -73,9 +73,7 @@ def age_seconds(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> flo
     since = record.rollout.get("rehearsing_since")
     if since:
         return (at - moment(since)).total_seconds()
-    rollout = {**record.rollout, "rehearsing_since": iso(at)}
-    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="rehearsing", rollout=rollout):
-        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
+    table.change(record, fenced=True, phase="rehearsing", rollout={**record.rollout, "rehearsing_since": iso(at)})
     return 0.0
 
 

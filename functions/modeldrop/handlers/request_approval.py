@@ -6,7 +6,7 @@ from typing import Any
 
 from modeldrop.aws import messages
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.errors import SupersededError
+from modeldrop.errors import LeaseLostError, SupersededError
 from modeldrop.evidence.runbook import runbook_link
 from modeldrop.observability import entry, logger
 from modeldrop.release.record import ReleaseRecord
@@ -20,10 +20,11 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Ask for approval. The token stays in the table: whoever holds it may approve, so no message carries it."""
     table = ReleaseTable(settings().release_table)
     record = table.require(event["endpoint"], event["release"])
-    table.update(record.endpoint, record.release, phase="approving", approval_token=event["task_token"])
+    if not table.wait_for_token(record.endpoint, record.release, event["task_token"], event["attempt"]):
+        raise LeaseLostError(f"{record.release} was ended, or a later try of this step asks for its approval")
     # a newer release announces itself and then reads who waits; this one notes that it waits and then reads the newest
     table.note_approval(record.endpoint, record.release, record.order)
-    table.release_lease(record.endpoint, record.release)
+    table.release_lease(record.endpoint, record.release, record.fence)
     if table.lease(record.endpoint).newest > record.order:
         table.forget_approval(record.endpoint, record.release)
         raise SupersededError("a newer release of this endpoint took its place before it was approved")

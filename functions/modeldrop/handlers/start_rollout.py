@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -130,7 +129,4 @@ def wait(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: date
 
 def write(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> ReleaseRecord:
     """Add facts about the rollout under the fence; LeaseLostError when the release is no longer ours to move."""
-    rollout = {**record.rollout, **facts}
-    if not table.update(record.endpoint, record.release, if_fence=record.fence, phase="rolling_out", rollout=rollout):
-        raise LeaseLostError(f"{record.release} was ended, or its fence is no longer {record.fence}")
-    return replace(record, rollout=rollout)
+    return table.change(record, fenced=True, phase="rolling_out", rollout={**record.rollout, **facts})

@@ -53,7 +53,7 @@ def progress(record: ReleaseRecord, table: ReleaseTable) -> Callable[[int], None
 
     def tell(progress: dict[str, Any]) -> None:
         try:
-            table.update(record.endpoint, record.release, artifact={"progress": progress})
+            table.update(record.endpoint, record.release, progress=progress)
         except Exception as error:  # a throttled write is not worth the reading done so far
             if not is_transient(error):
                 raise
@@ -110,7 +110,7 @@ def store(
     }
     if signed and not report.refusals:
         facts["signature"] = {"digest": signed.digest, "files": len(signed.files)}
-    table.update(record.endpoint, record.release, artifact=facts)
+    table.change(record, fenced=False, artifact=facts)
 
 
 def approve(record: ReleaseRecord, sha256: str, signed: SignedModel | None) -> None:

@@ -43,8 +43,9 @@ class ReleaseRecord:
     endpoint is the name in its own case; the table's key is its lower case. Times are ISO 8601 UTC with `Z`. order: see
     release.upload.order. restores: the release that the upload claims to bring back; restore_asked_by: the operator who
     asked for that, from the table (release.restore), empty where nobody did. problems: what a rejection found, as
-    {code, what, where, fix}. cause: where and how the release broke, as {state, error, message}. policy, plan,
-    artifact, verdict, rollout and evidence are JSON as written by the part that owns them.
+    {code, what, where, fix}. cause: where and how the release broke, as {state, error, message}. progress: how far the
+    reading of the artifact is. policy, plan, artifact, verdict, rollout and evidence are JSON as written by the part
+    that owns them.
     """
 
     endpoint: str
@@ -71,6 +72,7 @@ class ReleaseRecord:
     finished_at: str = ""
     execution_arn: str = ""
     abort_requested_by: str = ""
+    progress: dict[str, Any] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
     artifact: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)

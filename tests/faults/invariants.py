@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from localcloud import autoscaling
 from localcloud.cloudwatch import alarms
 from localcloud.sagemaker import records
+from modeldrop.clock import moment
 from modeldrop.release.record import GOOD_OUTCOMES
 from modeldrop.release.rehearsal import rehearsal_name
 from tests.faults.machine import Json
@@ -15,7 +16,8 @@ from tests.faults.storage import AwsError
 from tests.faults.stories import ENDPOINT, Play, Story
 from tests.faults.world import APPROVED, Invocation, Message
 
-MAX_MESSAGES = 2
+# a fault that passes: the function's own time limit, and Step Functions' longest wait for the next try
+MAX_DELAY_SECONDS = 150
 GOOD = frozenset(GOOD_OUTCOMES)
 
 
@@ -139,6 +141,9 @@ def _endings(play: Play, *, passing: bool, at_most: int) -> Iterator[str]:
             yield f"every release is told: {release} is {record.outcome}, and nobody was told"
         if len(sent) > at_most:
             yield f"told once: {release} was told {len(sent)} times"
+        late = sent[0].at - moment(record.finished_at).timestamp() if sent else 0
+        if passing and late > MAX_DELAY_SECONDS:
+            yield f"told in time: {release} was told {late:.0f} s after its outcome"
         if len({one.attributes["outcome"] for one in sent}) > 1 or (
             sent and sent[0].attributes["outcome"] != record.outcome
         ):

@@ -415,3 +415,37 @@ def test_the_first_that_brought_a_signed_model_is_known_whoever_is_looked_at_fir
 def test_what_is_no_condition_is_raised(table: ReleaseTable) -> None:
     with pytest.raises(ClientError):
         ReleaseTable("nowhere", table._dynamodb).create(ONE)
+
+
+# a write whose answer was lost, and which the SDK sends again, is not another's
+
+
+@pytest.fixture
+def sent_twice(table: ReleaseTable, monkeypatch: pytest.MonkeyPatch) -> ReleaseTable:
+    write = table._write
+
+    def twice(call: Any) -> bool:
+        write(call)
+        return write(call)
+
+    monkeypatch.setattr(table, "_write", twice)
+    return table
+
+
+def test_what_the_sdk_sends_again_is_not_taken_for_another_s(sent_twice: ReleaseTable) -> None:
+    table, claim = sent_twice, Claim(ONE.release, "a" * 32)
+    finished_at = replace(ONE, outcome="failed", finished_at="2026-11-23T21:00:00.000Z")
+    table.create(ONE)
+    assert table.change(ONE, fenced=True, rollout={"a": 1}).rollout == {"a": 1}
+    assert table.once(ENDPOINT, ONE.release, "told")
+    assert table.ask_restore(ENDPOINT, claim, "who", NOW + 10)
+    assert table.take_restore(ENDPOINT, claim, ONE.release, NOW) == "who"
+    assert table.wait_for_token(ENDPOINT, ONE.release, "token", 0)
+    assert table.first_brought(ENDPOINT, "d" * 64, ONE.release, "1").release == ONE.release
+    assert table.set_live(ENDPOINT, ONE.release, 1)
+    table.finish(finished_at, {"subject": "s"}, known={"a": 1})
+    seen = table.outbox(ENDPOINT, ONE.release)
+    assert seen is not None
+    assert table.begin_sending(ENDPOINT, ONE.release, seen, NOW)
+    assert not table.once(ENDPOINT, ONE.release, "told")
+    assert not table.begin_sending(ENDPOINT, ONE.release, seen, NOW)

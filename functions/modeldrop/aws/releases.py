@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from modeldrop.aws.leases import Leases
 from modeldrop.aws.rows import SUMMARY, BadRecordError, Item, number, projection, text, to_attribute, to_item, to_record
@@ -158,9 +159,9 @@ class ReleaseTable(Leases):
 
     def once(self, endpoint: str, release: str, mark: str) -> bool:
         """Set a mark on the record; True for the one caller that set it, so that a thing is done at most once."""
-        names, values = {"#mark": f"mark_{mark}"}, {":true": {"BOOL": True}}
-        condition = "attribute_exists(endpoint) AND attribute_not_exists(#mark)"
-        return self._update(endpoint, release, "SET #mark = :true", condition, names, values)
+        names, values = {"#mark": f"mark_{mark}"}, {":by": text(caller())}
+        condition = "attribute_exists(endpoint) AND (attribute_not_exists(#mark) OR #mark = :by)"
+        return self._update(endpoint, release, "SET #mark = :by", condition, names, values)
 
     def marked(self, endpoint: str, release: str, mark: str) -> bool:
         """Say whether a mark is set, consistently."""
@@ -210,10 +211,13 @@ class ReleaseTable(Leases):
 
     def begin_sending(self, endpoint: str, release: str, seen: Outbox, now: int) -> bool:
         """Count an attempt to send, before it is made; False when somebody else began, or the message was sent."""
+        first = "" if seen.attempts else "attribute_not_exists(sending) OR "
         condition = "attribute_exists(message) AND attribute_not_exists(message_sent) AND "
-        condition += "sending = :seen" if seen.attempts else "(attribute_not_exists(sending) OR sending = :seen)"
+        condition += f"({first}sending = :seen OR (sending = :mine AND sending_by = :by))"
         values = {":seen": number(seen.attempts), ":mine": number(seen.attempts + 1), ":now": number(now)}
-        return self._update(endpoint, release, "SET sending = :mine, sending_at = :now", condition, {}, values)
+        values[":by"] = text(caller())
+        update = "SET sending = :mine, sending_at = :now, sending_by = :by"
+        return self._update(endpoint, release, update, condition, {}, values)
 
     def sending_failed(self, endpoint: str, release: str, seen: Outbox) -> None:
         """Take an attempt back that surely sent nothing; seen: the outbox before it."""
@@ -235,7 +239,10 @@ class ReleaseTable(Leases):
         values = {":restores": text(claim.restores), ":who": text(who[:200]), ":expires": number(expires)}
         values[":after"] = number(expires + ASK_KEPT_SECONDS)
         update = "SET restores = :restores, asked_by = :who, expires = :expires, delete_after = :after"
-        return self._update(endpoint, f"#restore#{claim.ask}", update, "attribute_not_exists(asked_by)", {}, values)
+        condition = (
+            "attribute_not_exists(asked_by) OR (asked_by = :who AND restores = :restores AND expires = :expires)"
+        )
+        return self._update(endpoint, f"#restore#{claim.ask}", update, condition, {}, values)
 
     def take_restore(self, endpoint: str, claim: Claim, release: str, now: int) -> str:
         """Use an ask for the release, once; who asked, or empty: never asked, too long ago, or another release's.
@@ -304,6 +311,11 @@ class ReleaseTable(Leases):
             return Brought(release, order)
         item = self._item(endpoint, name)
         return Brought(item["brought_by"]["S"], item["order"]["S"])
+
+
+def caller() -> str:
+    """Return a name for one write, so that the same write that the SDK sends again is not taken for another's."""
+    return uuid4().hex
 
 
 def unchanged(name: str, known: Mapping[str, Any], also: str) -> str:

@@ -8,6 +8,9 @@ export SAM_CLI_TELEMETRY := 0
 # functions that share their code share one build folder
 export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
+# dozens of processes import boto3, moto and TensorFlow: compiled once, and beside the sources, not among them
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 
 .PHONY: help setup demo test lint unit faults build images operations signing bench-judge fuzz lock format clean
 

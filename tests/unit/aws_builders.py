@@ -1,4 +1,7 @@
-"""What handlers meet, in process: the release table and the buckets on moto, and stubs of what sends and starts.
+"""What handlers meet, in process: the release table, the buckets on moto, and stubs of what sends and starts.
+
+The table of a world is the fault matrix's, which answers as moto's does (tests/faults/test_tables.py) in a fiftieth of
+the time; the tests of the release table itself run on moto.
 
 A call may be killed, refused, or lose its answer: see `Calls`.
 """
@@ -21,6 +24,8 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
 from scripts.translated import raw
+from tests.faults.storage import AwsError
+from tests.faults.tables import Tables
 
 NAME = "modeldrop-releases"
 REGION = "eu-central-1"
@@ -136,6 +141,24 @@ class Watched:
         return call
 
 
+class Table:
+    """A client of DynamoDB with the release table, empty."""
+
+    def __init__(self) -> None:
+        self._tables = Tables(NAME, raw()["Resources"]["ReleaseTable"]["Properties"])
+
+    def __getattr__(self, name: str) -> Any:
+        operation = "".join(word.capitalize() for word in name.split("_"))
+
+        def call(**request: Any) -> Any:
+            try:
+                return self._tables.call(operation, request)
+            except AwsError as error:
+                raise an_error(error.code, 400) from None
+
+        return call
+
+
 class StepFunctions:
     """Executions by name: their input, and whether they run."""
 
@@ -215,11 +238,12 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     settings.cache_clear()
     with mock_aws():
         calls = Calls()
-        world = World(ReleaseTable(NAME, make_table()), a_client("s3"), calls, StepFunctions(), Topic(), Bus())
+        dynamodb: Any = Table()
+        world = World(ReleaseTable(NAME, dynamodb), a_client("s3"), calls, StepFunctions(), Topic(), Bus())
         world.s3.create_bucket(Bucket=UPLOADS, CreateBucketConfiguration={"LocationConstraint": REGION})
         world.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
         reached = {
-            "dynamodb": a_client("dynamodb"),
+            "dynamodb": dynamodb,
             "s3": world.s3,
             "stepfunctions": world.executions,
             "sns": world.topic,

@@ -7,11 +7,12 @@ import pytest
 from benchmarks.records.steps import BIG, Counted, Reads, every_step, fill, newcomer
 from modeldrop.aws import clients
 from modeldrop.aws.releases import ReleaseTable
-from tests.unit.aws_builders import NAME, a_client, a_world
+from tests.unit.aws_builders import NAME, a_client, a_world, make_table
 
 
 def costs(monkeypatch: pytest.MonkeyPatch, count: int, others: int) -> dict[str, Reads]:
     with a_world(monkeypatch):
+        make_table()
         counted = Counted(a_client("dynamodb"))
         monkeypatch.setattr(clients, "dynamodb", lambda: counted)
         fill(a_client("dynamodb"), NAME, BIG, range(count))

@@ -44,9 +44,12 @@ def next_states(state: dict[str, Any]) -> Iterator[str]:
 
 
 def named_errors(state: dict[str, Any]) -> Iterator[str]:
-    """Every error name that a state's Retry and Catch list."""
+    """Every error name that a state's Retry and Catch list, or its choices sort by."""
     for rule in [*state.get("Retry", []), *state.get("Catch", [])]:
         yield from rule["ErrorEquals"]
+    for choice in state.get("Choices", []):
+        if "$cause.error in" in choice["Condition"]:
+            yield from re.findall(r"'(\w+)'", choice["Condition"])
 
 
 def expressions(value: Any) -> Iterator[str]:
@@ -158,8 +161,13 @@ def test_a_choice_has_an_answer_for_what_it_does_not_know(name):
 @pytest.mark.parametrize("name", CHOICES)
 def test_the_default_of_a_choice_is_a_failure(name):
     # CheckAdmission's input has no answer of a function in it: a release without a cause goes on
-    failures = {"UnknownInput", "UnknownAnswer", "OutcomeMissing", "RecoveryEnds", "MessageNotSent"}
+    failures = {"UnknownInput", "UnknownAnswer", "OutcomeMissing", "RecoveryEnds", "MessageNotSent", "Compensate"}
     assert STATES[name]["Default"] in failures | ({"ValidateArtifact"} if name == "CheckAdmission" else set())
+
+
+def test_the_refusals_are_listed_once():
+    listed = [name for name, state in STATES.items() if "ParkedError" in set(named_errors(state))]
+    assert listed == ["SortCause"]
 
 
 LAMBDAS = [name for name in TASKS if "lambda:invoke" in STATES[name]["Resource"]]

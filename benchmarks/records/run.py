@@ -67,7 +67,6 @@ def measured(name: str, count: int) -> tuple[dict[str, Reads], int, int]:
     """Fill a table, and return what each step reads, and AcquireLease's memory in MB before and at its peak."""
     from modeldrop.aws import clients
     from modeldrop.aws.releases import ReleaseTable
-    from modeldrop.settings import settings
 
     client = boto3.client("dynamodb")
     client.create_table(TableName=name, **table_request())
@@ -77,7 +76,6 @@ def measured(name: str, count: int) -> tuple[dict[str, Reads], int, int]:
         fill(client, name, f"other-{number}", range(OF_EACH))
     print(f"{count:,} releases of one endpoint and {OTHERS} x {OF_EACH}: {time.perf_counter() - began:.0f} s to write")
     os.environ["RELEASE_TABLE"] = name
-    settings.cache_clear()
     child = subprocess.run(
         [sys.executable, "-c", "from benchmarks.records.steps import acquire_alone; acquire_alone()"],
         capture_output=True,

@@ -29,7 +29,6 @@ from botocore.validate import validate_parameters
 from localcloud.cloudwatch import alarm_calls, alarms, publish, queries
 from modeldrop import clock, observability
 from modeldrop.release.upload import Upload, release_id, table_endpoint
-from modeldrop.settings import settings
 from scripts import translated
 from tests.faults.hosting import VirtualHosting, played_on, scaling_of
 from tests.faults.machine import Execution, Json, TaskError, lambda_cause
@@ -553,8 +552,6 @@ def world(seed: int = 0, *, checks_requests: bool = True) -> Iterator[World]:
     with ExitStack() as stack:
         imported()
         stack.enter_context(mock.patch.dict(os.environ, variables))
-        settings.cache_clear()
-        stack.callback(settings.cache_clear)
         logging.getLogger("modeldrop").setLevel(logging.CRITICAL)
         stack.enter_context(mock.patch.object(observability.metrics, "add_metric", lambda **_: None))
         made = World(seed)

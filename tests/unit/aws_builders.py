@@ -22,7 +22,6 @@ from moto import mock_aws
 from modeldrop.aws import clients
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.settings import settings
 from scripts.translated import raw
 from tests.faults.storage import AwsError
 from tests.faults.tables import Tables
@@ -235,7 +234,6 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Give an empty stack to handlers."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    settings.cache_clear()
     with mock_aws():
         calls = Calls()
         dynamodb: Any = Table()
@@ -253,7 +251,6 @@ def a_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             watched = Watched(service, client, calls)
             monkeypatch.setattr(clients, service, lambda watched=watched: watched)
         yield world
-    settings.cache_clear()
 
 
 def run(handler: Any, **event: Any) -> Any:

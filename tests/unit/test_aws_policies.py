@@ -19,14 +19,15 @@ from tests.unit.artifact_builders import good_members
 from tests.unit.test_artifact_signature import a_bundle, a_key, a_statement, public
 
 BUCKET, KEY = "uploads", "ssm:/modeldrop/signing-key"
-STACK = Settings(*["x"] * 11, "ml.g5.xlarge", 2, "x", 400)
 CODE = b"artifact: {code: allow}\n"
 
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in (("REGION", "eu-west-1"), ("DEFAULT_REGION", "eu-west-1")):
-        monkeypatch.setenv(f"AWS_{name}", value)
+    for name, value in (("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "eu-west-1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DEFAULT_INSTANCE_TYPE", "ml.g5.xlarge")
+    monkeypatch.setenv("DEFAULT_INSTANCE_COUNT", "2")
     made = (clients.s3, clients.ssm, clients.logs)
     with mock_aws():
         for one in made:
@@ -53,7 +54,7 @@ def read(policy: bytes | None, bundle: bytes | None, key: str = KEY) -> Policy:
         "e", "e-1", BUCKET, "e/model.tar.gz", "v",
         policy_version_id=put("rollout.yaml", policy), signature_version_id=put("model.tar.gz.sig", bundle),
     )  # fmt: skip
-    return read_policy(record, STACK, key)
+    return read_policy(record, Settings(), key)
 
 
 def bundle_over(policy: bytes, path: str = "rollout.yaml", seed: int = 1) -> bytes:

@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 
-.PHONY: help setup demo test lint unit faults build images operations signing bench-judge fuzz lock format clean
+.PHONY: help setup demo test test-long lint unit faults build images operations signing bench-judge fuzz lock format clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -44,11 +44,15 @@ lint: setup      ## ruff, mypy, cfn-lint, statelint
 	@$(BIN)/mypy
 	@$(BIN)/python -m scripts.lint
 
+test-long: setup ## what is too long for each run: the tests marked so, and every committed result against its code
+	@$(BIN)/python -m pytest -m long tests $(PYTEST_ARGS)
+	@$(BIN)/python -m scripts.results --strict
+
 unit: setup      ## the tests that need no cloud
 	@$(BIN)/python -m pytest tests/unit tests/contract
 
-faults: setup    ## every single fault in every story, and 2,000 pairs, on a virtual clock (two hours on two cores)
-	@$(BIN)/python -W ignore -m tests.faults.matrix $(or $(FAULTS_ARGS),--pairs 2000)
+faults: setup    ## every single fault in every story, and 2,000 pairs, on a virtual clock (hours on two cores)
+	@$(BIN)/python -W ignore -m tests.faults.matrix $(or $(FAULTS_ARGS),--pairs 2000 --record)
 
 build: setup     ## sam build
 	@$(BIN)/sam build

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from localcloud.processes import module_command
+from scripts.results import out_of_date
 
 ROOT = Path(__file__).resolve().parents[1]
 # output and pytest's cache of each suite
@@ -209,7 +210,8 @@ def main(options: Sequence[str], lanes: Sequence[Sequence[Suite]] = LANES, work:
     names = ", ".join(" then ".join(suite.name for suite in lane) for lane in lanes)
     print(f"running side by side: {names}; output in {work}", flush=True)
     ends, interrupted = play(lanes, options, work)
-    print(f"\n{'interrupted' if interrupted else 'all suites have ended'}\n{summary(ends)}", flush=True)
+    old = "".join(f"out of date: {line}\n" for line in out_of_date())
+    print(f"\n{'interrupted' if interrupted else 'all suites have ended'}\n{old}{summary(ends)}", flush=True)
     return exit_status(ends, interrupted)
 
 

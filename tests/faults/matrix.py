@@ -23,6 +23,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from scripts.results import record
 from tests.faults.invariants import Watch, in_the_end
 from tests.faults.kinds import KINDS, PASSING, Fault, Injector, applies
 from tests.faults.stories import SCALING, STORIES, Play, Story, policy
@@ -203,6 +204,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=0, help="so many seeded pairs, too")
     parser.add_argument("--seed", type=int, default=SEED, help="of the pairs")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--record", action="store_true", help="keep the counts in docs/results.json")
     parser.add_argument("--one", help="play one fault, e.g. 'promote:lost:StartRolloutFunction:0:4', and tell all")
     given = parser.parse_args()
     if given.one:
@@ -219,8 +221,25 @@ def main() -> int:
         name = chance.choice(names)
         jobs.append((name, tuple(chance.sample(found[name], 2))))
     jobs += [(name, ()) for name in names]
+    began = time.monotonic()
     results = run(jobs, given.workers)
+    if given.record:
+        record("faults", counts(results, given.every, int(time.monotonic() - began)))
     return report(results)
+
+
+def counts(results: Sequence[Result], every: int, seconds: int) -> dict[str, int]:
+    """Return the figures of a run, as they are kept. every: each how many-eth single fault was played."""
+    singles = [one for one in results if len(one.faults) == 1]
+    pairs = [one for one in results if len(one.faults) == 2]
+    return {
+        "every": every,
+        "singles": len(singles),
+        "singles_violate": sum(bool(one.violations) for one in singles),
+        "pairs": len(pairs),
+        "pairs_violate": sum(bool(one.violations) for one in pairs),
+        "seconds": seconds,
+    }
 
 
 def tell_one(text: str) -> int:

@@ -89,9 +89,9 @@ def measured(made: str) -> tuple[int, int, int, set[str]]:
     [
         ("weights(192)", "LAYOUT_NO_MODEL", 193),
         ("zeros(1024)", "SIZE_RATIO", 64),
-        ("members(100_000)", "TAR_ENTRIES", 64),
-        ("long_names(2000)", "TAR_ENTRIES", 64),
-        ("warmup(2_000_000)", "WARMUP_INVALID", 16),
+        pytest.param("members(100_000)", "TAR_ENTRIES", 64, marks=pytest.mark.long),
+        pytest.param("long_names(2000)", "TAR_ENTRIES", 64, marks=pytest.mark.long),
+        pytest.param("warmup(2_000_000)", "WARMUP_INVALID", 16, marks=pytest.mark.long),
     ],
 )
 def test_memory_does_not_grow_with_the_archive(made: str, code: str, most_uncompressed: int) -> None:

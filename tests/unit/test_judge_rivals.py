@@ -37,7 +37,12 @@ def test_kayentas_own_examples(
 
 
 @pytest.mark.parametrize(
-    "cell", [Cell("step", 5, 0.1, 0.05, 3.0), Cell("iid", 0.5, 0.1, 0.05), Cell("stall", 5, 0.5, 0.01)]
+    "cell",
+    [
+        pytest.param(Cell("step", 5, 0.1, 0.05, 3.0), marks=pytest.mark.long),
+        Cell("iid", 0.5, 0.1, 0.05),
+        pytest.param(Cell("stall", 5, 0.5, 0.01), marks=pytest.mark.long),
+    ],
 )
 def test_many_rollouts_at_once_are_classified_like_one(cell: Cell) -> None:
     runs = simulate(cell, 25, 3)

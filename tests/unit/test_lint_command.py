@@ -165,7 +165,9 @@ def test_a_latency_shift_is_1_where_as_many_are_slow_as_before() -> None:
     assert latency_shift(0.5, 0.05, 2.0) == pytest.approx(2)
 
 
-@pytest.mark.parametrize("chance", [50, 90, 99])
+@pytest.mark.parametrize(
+    "chance", [pytest.param(50, marks=pytest.mark.long), 90, pytest.param(99, marks=pytest.mark.long)]
+)
 def test_the_judge_finds_the_drift_that_the_preview_promises(chance: int) -> None:
     """200 canaries whose most frequent answer grows to what is to be found; three standard errors of freedom."""
     stack = replace(some_inputs().stack, capture_prefix="s3://approved/captures/")

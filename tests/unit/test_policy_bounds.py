@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeldrop.errors import MAX_TEXT_CHARACTERS, PolicyRejectedError, Problem, RejectedError
@@ -149,6 +149,7 @@ DATA = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(NAMES | TEXT, DATA, max_size=20), st.integers(1, 4))
 def test_the_text_of_any_refusal_stays_bounded(document: dict[str, object], indent: int) -> None:
     refused = refusal(json.dumps(document, indent=indent).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cli.account import Stack
     from modeldrop.release.record import ReleaseRecord
 
-# template.yaml, METRIC_NAMESPACE of every function
-METRIC_NAMESPACE = "modeldrop"
 WAITING_FOR_APPROVAL = "approving"
 Release = Annotated[str, typer.Argument(show_default=False)]
 
@@ -40,7 +38,8 @@ def abort(endpoint: Endpoint, stack: StackName = DEFAULT_STACK, as_json: AsJson 
     token = found.releases().approval_token(record.endpoint, record.release)
     if record.phase == WAITING_FOR_APPROVAL and token:
         _end_wait(found, token, f"aborted by {_who(found)} before it was approved")
-    publish_verdict(found, record.endpoint, record.release)
+    # should the judge be dead, the alarm fires all the same; read again, since a list has no plans
+    trip_alarm(found, found.releases().require(record.endpoint, record.release))
     if as_json:
         print_json({"endpoint": record.endpoint, "release": record.release, "abort": "requested"})
     else:
@@ -126,18 +125,13 @@ def rollback(
         say(f"until then {live.live} stays live; follow it with: modeldrop watch {target.endpoint}")
 
 
-def publish_verdict(stack: Stack, endpoint: str, release: str) -> None:
-    """Publish the verdict ourselves too: should the judge be dead, the alarm still fires."""
-    now = datetime.now(UTC)
-    dimensions = [{"Name": "Endpoint", "Value": endpoint}, {"Name": "Release", "Value": release}]
-    stack.account.client("cloudwatch").put_metric_data(
-        Namespace=METRIC_NAMESPACE,
-        MetricData=[
-            {"MetricName": "Verdict", "Dimensions": dimensions, "Timestamp": at, "Value": 1.0, "StorageResolution": 1}
-            # the period before too: a rollback alarm looks at closed periods
-            for at in (now - timedelta(seconds=10), now)
-        ],
-    )
+def trip_alarm(stack: Stack, record: ReleaseRecord) -> None:
+    """Trip the alarm that SageMaker rolls back on, where the release has one."""
+    from modeldrop.aws import signals
+    from modeldrop.rollout.plan import plan_from_json
+
+    if record.plan:
+        signals.trip(plan_from_json(record.plan), datetime.now(UTC), stack.account.client("cloudwatch"))
 
 
 def _end_wait(stack: Stack, token: str, cause: str) -> None:

@@ -1,4 +1,4 @@
-"""`modeldrop abort` finds the release that changes the endpoint, however many were dropped after it."""
+"""`modeldrop abort` finds the release that changes the endpoint, and trips its alarm."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from cli.commands.steering import _under_way
+from cli.commands.steering import _under_way, trip_alarm
 from cli.failures import CommandError
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.rollout.alarms import alarm_requests
+from modeldrop.rollout.plan import RolloutPlan, plan_to_json
 from tests.unit.aws_builders import a_release, a_table
+from tests.unit.rollout_builders import a_demo_policy, a_plan
+from tests.unit.rollout_world import CloudWatch
 
 ONE, TWO, THREE = (a_release(number) for number in (1, 2, 3))
 
@@ -54,3 +58,27 @@ def test_an_owner_that_ended_is_not_meant(table: ReleaseTable) -> None:
     table.finish(replace(ONE, outcome="failed"), {})
     with pytest.raises(CommandError, match="no release of sentiment is under way"):
         under_way(table)
+
+
+def tripped(plan: RolloutPlan | None) -> list[dict[str, Any]]:
+    """What the command publishes for a release with this plan."""
+    cloudwatch = CloudWatch()
+    stack: Any = SimpleNamespace(account=SimpleNamespace(client={"cloudwatch": cloudwatch}.__getitem__))
+    trip_alarm(stack, replace(ONE, plan={} if plan is None else plan_to_json(plan)))
+    return cloudwatch.published
+
+
+@pytest.mark.parametrize("policy", [{}, {"policy": a_demo_policy()}], ids=["period of 30 s", "period of 10 s"])
+def test_the_verdict_falls_into_two_periods_of_its_alarm(policy: dict[str, Any]) -> None:
+    plan = a_plan(**policy)
+    alarm = next(request for request in alarm_requests(plan) if request["MetricName"] == "Verdict")
+    before, now = sorted(tripped(plan), key=lambda datum: datum["Timestamp"])
+    assert (now["Timestamp"] - before["Timestamp"]).total_seconds() == alarm["Period"]
+    for datum in (before, now):
+        assert (datum["MetricName"], datum["Dimensions"]) == (alarm["MetricName"], alarm["Dimensions"])
+        assert datum["Value"] >= alarm["Threshold"]
+
+
+def test_a_release_without_an_alarm_publishes_no_verdict() -> None:
+    assert tripped(None) == []
+    assert tripped(a_plan(live=None)) == []

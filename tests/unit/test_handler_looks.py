@@ -16,6 +16,8 @@ from modeldrop.errors import ArtifactRejectedError, LeaseLostError, ParkedError,
 from modeldrop.handlers import judge_rollout, plan_rollout, prepare_rollout, rehearse
 from modeldrop.observability import keep_problems
 from modeldrop.release.rehearsal import rehearsal_name
+from modeldrop.rollout.alarms import verdict_period
+from modeldrop.rollout.plan import plan_from_json
 from tests.unit.aws_builders import APPROVED, KilledError, an_error, killed_at
 from tests.unit.rollout_world import ENDPOINT, OLD, RELEASE, Pages, Rollout, a_rollout, moved, refusal
 from tests.unit.test_handler_start import with_faults
@@ -137,6 +139,16 @@ def test_what_a_look_can_do_without_ends_no_look(rollout: Rollout, call: str) ->
     assert (answer["terminal"], answer["phase"]) == (False, "canary")
     assert {one["MetricName"] for one in rollout.cloudwatch.published} == {"Heartbeat", "Verdict"}
     assert rollout.record.rollout["looks"] == 1
+
+
+def test_a_bad_verdict_falls_into_two_periods_of_its_alarm(rollout: Rollout) -> None:
+    in_its_canary(rollout)
+    rollout.world.table.request_abort(ENDPOINT, RELEASE, "ada")
+    rollout.run(judge_rollout.handler)
+    last, before = (datum for datum in rollout.cloudwatch.published if datum["MetricName"] == "Verdict")
+    period = timedelta(seconds=verdict_period(plan_from_json(rollout.record.plan)))
+    assert last["Timestamp"] - before["Timestamp"] == period
+    assert (last["Value"], before["Value"]) == (1.0, 1.0)
 
 
 def test_a_look_that_can_not_publish_fails(rollout: Rollout) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -130,19 +130,6 @@ def last_hour(endpoint: str, now: datetime) -> LastHour:
         peak_per_second=max(busy.values()) / 60 if busy else None,
         minutes=tuple(minutes.values()),
     )
-
-
-def publish(
-    namespace: str, endpoint: str, release: str, values: Mapping[str, float], moments: Sequence[datetime]
-) -> None:
-    """Publish our own metrics of a release, once for each moment, in high resolution so that 10 s alarms read them."""
-    dimensions = [{"Name": "Endpoint", "Value": endpoint}, {"Name": "Release", "Value": release}]
-    data: Any = [
-        {"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Value": value, "StorageResolution": 1}
-        for name, value in values.items()
-        for at in moments
-    ]
-    clients.cloudwatch().put_metric_data(Namespace=namespace, MetricData=data)
 
 
 def _fleet(series: Mapping[str, Series], *, with_slow: bool) -> dict[datetime, Counts]:

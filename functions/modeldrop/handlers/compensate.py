@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from modeldrop.aws import endpoints, measurements
+from modeldrop.aws import endpoints, signals
 from modeldrop.aws.attempts import attempt
 from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
@@ -14,7 +14,6 @@ from modeldrop.observability import entry, logger
 from modeldrop.release import rehearsal
 from modeldrop.release.ending import MAX_WAIT, moves_for
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.rollout.alarms import verdict_period
 from modeldrop.rollout.plan import plan_from_json
 from modeldrop.settings import settings
 
@@ -68,11 +67,6 @@ def note(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> None:
 
 
 def ask_for_roll_back(record: ReleaseRecord, at: datetime) -> None:
-    """Publish the verdict that trips the rollback alarm: SageMaker has no stop call.
-
-    Also for the period before, so that the alarm's next evaluation sees it surely.
-    """
-    if not record.plan or record.plan["first_release"]:
-        return
-    moments = [at, at - timedelta(seconds=verdict_period(plan_from_json(record.plan)))]
-    measurements.publish(settings().metric_namespace, record.endpoint, record.release, {"Verdict": 1.0}, moments)
+    """Trip the rollback alarm, where the release has one."""
+    if record.plan:
+        signals.trip(plan_from_json(record.plan), at)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import alarms, bins, endpoints, measurements, messages
+from modeldrop.aws import alarms, bins, endpoints, messages, signals
 from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.bins import Frozen
@@ -23,7 +23,7 @@ from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.steer import Look, reason_to_roll_back
-from modeldrop.rollout.alarms import alarm_names, verdict_period
+from modeldrop.rollout.alarms import alarm_names
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.timing import next_look_seconds
 from modeldrop.settings import settings
@@ -61,7 +61,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
     plan, policy = plan_from_json(record.plan), policy_from_json(record.policy)
     seen = look(record, plan, policy, at)
-    publish(record, plan, seen)
+    signals.judged(plan, at, bad=bool(seen.reason))
     rollout = remember(table, record, plan, seen)
     # people are told as well as can be: a message that does not go out ends no look
     runbook = event.get("runbook", "")
@@ -138,19 +138,6 @@ def as_look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, seen: Seen
         aborted_by=record.abort_requested_by,
         latched=record.rollout.get("latched", {}).get("reason", ""),
     )
-
-
-def publish(record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> None:
-    """Publish heartbeat and verdict; the verdict also for the period before, so the next evaluation sees it surely."""
-    if plan.first_release:
-        return
-    namespace = settings().metric_namespace
-    verdict = 1.0 if seen.reason else 0.0
-    values = {"Heartbeat": 1.0, "Verdict": verdict}
-    measurements.publish(namespace, record.endpoint, record.release, values, [seen.at])
-    if seen.reason:
-        before = seen.at - timedelta(seconds=verdict_period(plan))
-        measurements.publish(namespace, record.endpoint, record.release, {"Verdict": 1.0}, [before])
 
 
 def remember(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, seen: Seen) -> dict[str, Any]:

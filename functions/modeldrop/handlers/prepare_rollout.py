@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import alarms, endpoints, measurements
+from modeldrop.aws import alarms, endpoints, signals
 from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
@@ -65,7 +65,7 @@ def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> R
 def alarms_not_ok(plan: RolloutPlan, at: datetime) -> list[AlarmView]:
     """Make the alarms that are missing; those that are not OK yet."""
     # before the alarms: where missing data is breaching, an alarm without a first beat fires at once
-    measurements.publish(settings().metric_namespace, plan.endpoint, plan.release, {"Heartbeat": 1.0}, [at])
+    signals.beat(plan, at)
     names = alarm_names(plan)
     missing = set(names) - {alarm.name for alarm in alarms.look(names)}
     alarms.put([request for request in alarm_requests(plan) if request["AlarmName"] in missing])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import cleanup, endpoints, measurements, scaling
+from modeldrop.aws import cleanup, endpoints, scaling, signals
 from modeldrop.aws.endpoints import EndpointBusyError
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
@@ -123,7 +123,7 @@ def wait(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, at: date
     if looks > MAX_LOOKS:
         raise ParkedError(f"{plan.endpoint} did not come to rest in {MAX_LOOKS} looks: somebody else changes it")
     write(table, record, {"start_looks": looks})
-    measurements.publish(settings().metric_namespace, plan.endpoint, plan.release, {"Heartbeat": 1.0}, [at])
+    signals.beat(plan, at)
     return {"started": False, "wait_seconds": max(5, min(MAX_WAIT_SECONDS, plan.silence // 3))}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modeldrop.errors import Problem
+from modeldrop.rollout.alarms import HEARTBEAT, VERDICT
 
 # 0 or 1 a request, so that their average is a rate (CloudWatch metrics for SageMaker endpoints)
 RATE_METRICS = frozenset({"InvocationModelErrors", "Invocation4XXErrors", "Invocation5XXErrors"})
@@ -241,9 +242,9 @@ def _misses(one: Mapping[str, Any]) -> Iterator[str]:
     if _of_sagemaker(one) and one["MetricName"] in LATENCY_METRICS:
         average = ", and a slow minority, which an average hides" if one["Stat"] == "Average" else ""
         yield f"failures, and whether blue is as slow{average}"
-    if one["MetricName"] == "Verdict":
+    if one["MetricName"] == VERDICT:
         yield "what the judge is not told: wrong answers, and a judge that is dead (the heartbeat sees that)"
-    if one["MetricName"] == "Heartbeat":
+    if one["MetricName"] == HEARTBEAT:
         yield "how green is doing: only that somebody looks"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from modeldrop.rollout.model import RolloutPlan
 
 VARIANT = "AllTraffic"
+VERDICT, HEARTBEAT = "Verdict", "Heartbeat"
 # no shorter than the time between looks: a period without a verdict between two that are bad would be taken for OK
 MAX_VERDICT_PERIOD = 30
 
@@ -32,9 +33,16 @@ def verdict_period(plan: RolloutPlan) -> int:
     return min(MAX_VERDICT_PERIOD, plan.alarm_period)
 
 
+def own_metric(plan: RolloutPlan, name: str) -> dict[str, Any]:
+    """Return where a metric of ours is, for who publishes it and for its alarm."""
+    dimensions = [{"Name": "Endpoint", "Value": plan.endpoint}, {"Name": "Release", "Value": plan.release}]
+    return {"Namespace": plan.metric_namespace, "MetricName": name, "Dimensions": dimensions}
+
+
 def _verdict(plan: RolloutPlan) -> dict[str, Any]:
     return {
-        **_own_metric(plan, "Verdict"),
+        **own_metric(plan, VERDICT),
+        **_common(plan),
         "Period": verdict_period(plan),
         "AlarmName": f"{plan.release}-verdict",
         "AlarmDescription": "The judge says that green is worse than blue, or an operator aborted.",
@@ -50,7 +58,8 @@ def _verdict(plan: RolloutPlan) -> dict[str, Any]:
 def _heartbeat(plan: RolloutPlan) -> dict[str, Any]:
     periods = plan.heartbeat_periods
     return {
-        **_own_metric(plan, "Heartbeat"),
+        **own_metric(plan, HEARTBEAT),
+        **_common(plan),
         "AlarmName": f"{plan.release}-heartbeat",
         "AlarmDescription": f"Nobody has judged green for {plan.silence} s.",
         "Statistic": "Sum",
@@ -85,11 +94,6 @@ def _latency(plan: RolloutPlan, percentile: str, limit_ms: float) -> dict[str, A
         "Threshold": limit_ms * 1000,
         "TreatMissingData": "notBreaching",
     }
-
-
-def _own_metric(plan: RolloutPlan, name: str) -> dict[str, Any]:
-    dimensions = [{"Name": "Endpoint", "Value": plan.endpoint}, {"Name": "Release", "Value": plan.release}]
-    return {"Namespace": plan.metric_namespace, "MetricName": name, "Dimensions": dimensions, **_common(plan)}
 
 
 def _green_metric(plan: RolloutPlan, name: str) -> dict[str, Any]:

@@ -35,15 +35,19 @@ def abort(endpoint: Endpoint, stack: StackName = DEFAULT_STACK, as_json: AsJson 
         raise CommandError(
             f"{record.release} has just ended", fix=f"modeldrop show {record.release}", status=ANSWER_IS_NO
         )
-    token = found.releases().approval_token(record.endpoint, record.release)
-    if record.phase == WAITING_FOR_APPROVAL and token:
+    waits = record.phase == WAITING_FOR_APPROVAL
+    token = found.releases().approval_token(record.endpoint, record.release) if waits else None
+    if token:
         _end_wait(found, token, f"aborted by {_who(found)} before it was approved")
-    # should the judge be dead, the alarm fires all the same; read again, since a list has no plans
-    trip_alarm(found, found.releases().require(record.endpoint, record.release))
+    # read again, since a list has no plans
+    record = found.releases().require(record.endpoint, record.release)
+    # should the judge be dead, the alarm fires all the same
+    trip_alarm(found, record)
     if as_json:
         print_json({"endpoint": record.endpoint, "release": record.release, "abort": "requested"})
     else:
-        say(f"abort of {record.release} requested; SageMaker rolls back within a bake: modeldrop watch {endpoint}")
+        effect = "its wait for approval is over" if token else effect_of_abort(record)
+        say(f"abort of {record.release} requested: {effect}; follow it with: modeldrop watch {endpoint}")
 
 
 def approve(release: Release, stack: StackName = DEFAULT_STACK, as_json: AsJson = False) -> None:
@@ -122,7 +126,19 @@ def rollback(
         print_json({"endpoint": target.endpoint, "release": release, "restores": target.release})
     else:
         say(f"{target.release} comes back as {release}: a new fleet is started and judged, which takes minutes")
-        say(f"until then {live.live} stays live; follow it with: modeldrop watch {target.endpoint}")
+        until = f"until then {live.live} stays live" if live.live else "until then no release is live"
+        say(f"{until}; follow it with: modeldrop watch {target.endpoint}")
+
+
+def effect_of_abort(record: ReleaseRecord) -> str:
+    """Say what an abort does, from how far the release is."""
+    from modeldrop.rollout.plan import plan_from_json
+
+    if not record.rollout.get("started_at"):
+        return "it ends before its rollout, or is rolled back in its first bake"
+    if plan_from_json(record.plan).first_release:
+        return "nothing stops SageMaker's making of a first endpoint"
+    return "SageMaker rolls back in the bake that is going on, or in the next one"
 
 
 def trip_alarm(stack: Stack, record: ReleaseRecord) -> None:

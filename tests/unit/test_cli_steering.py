@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.commands.steering import _under_way, trip_alarm
+from cli.commands.steering import _under_way, effect_of_abort, trip_alarm
 from cli.failures import CommandError
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.rollout.alarms import alarm_requests
@@ -82,3 +82,10 @@ def test_the_verdict_falls_into_two_periods_of_its_alarm(policy: dict[str, Any])
 def test_a_release_without_an_alarm_publishes_no_verdict() -> None:
     assert tripped(None) == []
     assert tripped(a_plan(live=None)) == []
+
+
+def test_a_roll_back_is_promised_only_where_a_rollout_has_begun() -> None:
+    rolls = replace(ONE, plan=plan_to_json(a_plan()), rollout={"started_at": "2026-11-23T20:10:10Z"})
+    assert "SageMaker rolls back" in effect_of_abort(rolls)
+    assert "SageMaker rolls back" not in effect_of_abort(replace(rolls, rollout={}))
+    assert "nothing stops" in effect_of_abort(replace(rolls, plan=plan_to_json(a_plan(live=None))))

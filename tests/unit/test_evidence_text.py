@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from modeldrop.evidence.card import Harm
+from modeldrop.evidence.limits import not_covered
 from modeldrop.evidence.plain import plain
 from modeldrop.evidence.text import MAX_SUBJECT, SEVERITY, WORDS, render_text
 from modeldrop.release.record import OUTCOMES
-from tests.unit.evidence_builders import a_card, a_drift_verdict, a_record, a_roll_back, a_verdict, fired
+from tests.unit.evidence_builders import LIVE, a_card, a_drift_verdict, a_record, a_roll_back, a_verdict, fired
 from tests.unit.rollout_builders import RELEASE
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,7 +41,9 @@ def cards() -> dict[str, dict[str, Any]]:
     first = a_record(verdict={})
     first.plan["first_release"] = True
     return {
-        "promoted": a_card("promoted", "all traffic is on the new model", live=RELEASE, live_unchanged=False),
+        "promoted": a_card(
+            "promoted", "all traffic is on the new model", live=RELEASE, previous=LIVE, live_unchanged=False
+        ),
         "created": a_card(
             "created",
             "the endpoint is in service and answers its golden requests",
@@ -211,3 +214,42 @@ def test_a_breaking_change_that_the_policy_let_through_is_named() -> None:
         "Breaking  allowed by the policy (breaking: allow): signature serving_default: input text: string[?] -> gone\n"
     )
     assert line in body
+
+
+def test_what_was_live_is_said_to_come_back_only_where_there_is_an_earlier_release() -> None:
+    assert "modeldrop rollback sentiment" in render_text(a_card("promoted", "all", previous=LIVE))[1]
+    assert "modeldrop rollback" not in render_text(a_card("promoted", "all"))[1]
+
+
+@pytest.mark.parametrize("doubt", ["inconclusive", "blind"])
+def test_the_policy_is_named_as_the_cause_only_where_it_says_so(doubt: str) -> None:
+    verdict = {**a_verdict(), "outcome": doubt}
+    for word, told in (("promote", True), ("rollback", False)):
+        record = a_record(verdict=verdict, policy={**a_record().policy, f"on_{doubt}": word})
+        _, body = render_text(a_card("promoted", "all", record=record))
+        assert (f"on_{doubt} is promote, so it was promoted all the same" in body) is told
+        assert (f"on_{doubt} is rollback, but SageMaker had promoted it" in body) is not told
+
+
+def test_no_alarm_is_told_to_be_silent_that_was_only_not_seen_to_fire() -> None:
+    record = a_record(rollout={**a_roll_back(a_record()), "passage": {}})
+    assert "no alarm of ours was seen to fire" in render_text(a_card("rolled_back", "bad", record=record))[1]
+
+
+def test_what_serves_is_named_where_no_release_is_live() -> None:
+    body = render_text(a_card("failed", "stuck", live="", live_unchanged=False, serves="theirs"))[1]
+    assert "Live      no release; the endpoint serves theirs" in body
+    assert "nothing is live" not in render_text(a_card("failed", "stuck", live="", serves=""))[1]
+
+
+def test_a_release_that_was_parked_for_a_moving_endpoint_is_not_told_to_ask_for_capacity_alone() -> None:
+    assert "what the reason asks for" in render_text(a_card("parked", "somebody else changes it"))[1]
+
+
+def test_only_what_was_judged_is_said_to_have_been_judged() -> None:
+    verdict = a_verdict()
+    shown = [{**one, "observed_only": one["metric"] == "slow"} for one in verdict["metrics"]]
+    errors = not_covered(a_card("promoted", "all", record=a_record(verdict={**verdict, "metrics": shown})))[0]
+    nothing = not_covered(a_card("rolled_back", "blind", record=a_record(verdict={**verdict, "metrics": []})))[0]
+    assert "counts of failures were judged" in errors
+    assert "nothing was judged" in nothing

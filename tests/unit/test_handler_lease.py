@@ -234,7 +234,7 @@ def test_the_wait_counts_from_the_first_asking_and_not_from_the_upload(world: Wo
     wanted = world.table.require("sentiment", late.release)
     overdue = {acquire_lease.WANTED_SINCE: iso(now() - timedelta(hours=12, minutes=1))}
     world.table.change(wanted, fenced=False, rollout=overdue)
-    with pytest.raises(LeaseLostError, match="has held the endpoint for 12 h"):
+    with pytest.raises(LeaseLostError, match=f"not free for 12 h, and {early.release} holds it now"):
         acquire(world, late)
 
 

@@ -129,6 +129,7 @@ def test_a_rejection_tells_what_is_left_where_a_rollout_had_begun() -> None:
         ({"golden_asked": 3, "golden_known": 3}, "answers its golden requests"),
         ({}, "there are no golden requests, so no answer was asked for"),
         ({"golden_asked": 20, "golden_known": 30}, "answers 20 golden requests; the other 10 were not asked"),
+        ({"golden_known": 3}, "none of its 3 golden requests was asked"),
         ({"golden_known": 3, "golden_unasked": "AccessDenied"}, "could not be asked: AccessDenied"),
     ],
 )

@@ -108,11 +108,19 @@ def test_the_line_names_why_the_place_is_another() -> None:
 
 
 def test_a_skipped_rehearsal_is_told_with_its_reason() -> None:
-    assert "gates.rehearsal is off" in rehearsal_line({}, {"rehearsal_instance_type": "off"})
+    line = rehearsal_line({}, {"rehearsal_instance_type": "off"})
+    assert "gates.rehearsal is off" in line
+    assert "users met it" not in line  # a release that ends before its rollout is told the same
 
 
 def test_a_model_without_golden_requests_is_told_to_have_loaded_only() -> None:
-    assert "no golden requests" in rehearsal_line(FACTS | {"asked": 0}, {"rehearsal_instance_type": "ml.c5.large"})
+    none = FACTS | {"asked": 0, "known": 0}
+    assert "no golden requests" in rehearsal_line(none, {"rehearsal_instance_type": "ml.c5.large"})
+
+
+def test_golden_requests_that_were_not_asked_are_not_told_to_be_missing() -> None:
+    line = rehearsal_line(FACTS | {"asked": 0}, {"rehearsal_instance_type": "ml.c5.large"})
+    assert "none of its 3 golden requests was asked" in line
 
 
 def test_an_operation_for_gpus_only_is_told_and_no_praise_given() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -12,9 +12,7 @@ def not_covered(card: Mapping[str, Any]) -> list[str]:
     if not verdict:
         return []
     judged = {one["metric"] for one in verdict["metrics"] if not one["observed_only"]}
-    told = ["Whether the answers are right: counts of failures and slow requests were judged, not contents."]
-    if "drift" in judged:
-        told = ["Whether the answers are right: how often each was given was judged, on a sample, not each one."]
+    told = [f"Whether the answers are right: {_judged_words(judged)}."]
     if "slow" not in judged:
         told.append("Latency: slow requests were not judged in this release.")
     if card["canary_instances"] == 1:
@@ -28,3 +26,10 @@ def not_covered(card: Mapping[str, Any]) -> list[str]:
     if verdict["outcome"] == "inconclusive":
         told.append("Inconclusive is not healthy: a defect smaller than this traffic shows may still be there.")
     return [*told, "Requests that are not routed at random, and counts that CloudWatch corrects later."]
+
+
+def _judged_words(judged: Collection[str]) -> str:
+    if "drift" in judged:
+        return "how often each was given was judged, on a sample, not each one"
+    counted = [noun for metric, noun in (("errors", "failures"), ("slow", "slow requests")) if metric in judged]
+    return f"counts of {' and '.join(counted)} were judged, not contents" if counted else "nothing was judged"

@@ -40,7 +40,7 @@ NEXT = {
     "created": "send it requests: InvokeEndpoint, or the API",
     "rejected": "fix what is listed and drop again",
     "superseded": "nothing; the newer release has its own message",
-    "parked": "ask for capacity or quota, then drop the same artifact again",
+    "parked": "do what the reason asks for (AWS gives capacity and quota), then drop the same artifact again",
     "aborted": "drop again when it is ready",
     "failed": "modeldrop show {release} ; look at what is left in place, then drop again",
 }
@@ -52,6 +52,7 @@ NEXT_AFTER_ROLL_BACK = {
     "dead_man": "find out why nobody judged: modeldrop show {release} ; the model may be good, drop it again",
     "unknown": "modeldrop show {release} ; look at the endpoint's events and logs, then drop again",
 }
+NEXT_WITHOUT_EARLIER = "nothing; there is no earlier release of modeldrop to go back to"
 Cause = Literal["verdict", "drift", "slo", "dead_man", "unknown"]
 
 
@@ -114,8 +115,13 @@ def cause_of_roll_back(card: Mapping[str, Any]) -> Cause:
 
 def next_step(card: Mapping[str, Any]) -> str:
     """Say what a person does now."""
-    after = NEXT_AFTER_ROLL_BACK[cause_of_roll_back(card)] if card["outcome"] == "rolled_back" else None
-    return (after or NEXT[card["outcome"]]).format(release=card["release"], endpoint=card["endpoint"])
+    if card["outcome"] == "rolled_back":
+        told = NEXT_AFTER_ROLL_BACK[cause_of_roll_back(card)]
+    elif card["outcome"] == "promoted" and not card["previous"]:
+        told = NEXT_WITHOUT_EARLIER
+    else:
+        told = NEXT[card["outcome"]]
+    return told.format(release=card["release"], endpoint=card["endpoint"])
 
 
 def runbook_entry(card: Mapping[str, Any]) -> str:
@@ -225,11 +231,21 @@ def _rollout(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     if card["verdict"]:
         lines.append(("Verdict", verdict_line(card)))
         if card["outcome"] == "promoted" and card["verdict"]["outcome"] in ("inconclusive", "blind"):
-            lines.append(("Because", f"on_{card['verdict']['outcome']} is promote, so it was promoted all the same"))
+            lines += _in_doubt(f"on_{card['verdict']['outcome']}", card["policy"])
     if card["outcome"] in ("rolled_back", "aborted"):
         lines.append(("Rollback", _roll_back(card)))
     lines.append(("Harm", harm_words(card)))
     return lines
+
+
+def _in_doubt(rule: str, policy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say what the policy makes of the doubt in which a release was promoted."""
+    match policy.get(rule):
+        case "promote":
+            return [("Because", f"{rule} is promote, so it was promoted all the same")]
+        case "rollback":
+            return [("Because", f"{rule} is rollback, but SageMaker had promoted it before a roll back took effect")]
+    return []
 
 
 def _roll_back(card: Mapping[str, Any]) -> str:
@@ -239,12 +255,13 @@ def _roll_back(card: Mapping[str, Any]) -> str:
         parts.append(f"seen rolling back at {clock(card['rolling_back_since'])}")
     back = card["finished_at"] and card.get("serves") and card["serves"] == card.get("previous_config")
     ended = f"all traffic on the old model again by {clock(card['finished_at'])} UTC" if back else ""
-    return "; ".join([*(parts or ["no alarm of ours fired"]), ended] if ended else parts)
+    return "; ".join([*(parts or ["no alarm of ours was seen to fire"]), ended] if ended else parts)
 
 
 def live_words(card: Mapping[str, Any]) -> str:
     """Say which release serves now."""
     if not card["live"]:
-        return "nothing is live on this endpoint"
+        serves = card.get("serves")
+        return f"no release; the endpoint serves {serves}" if serves else "no release is live on this endpoint"
     moves = "; the endpoint is still changing, so others may get traffic" if card.get("endpoint_moves") else ""
     return f"{card['live']}{' (unchanged)' if card['live_unchanged'] else ''}{moves}"

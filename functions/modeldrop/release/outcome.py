@@ -94,8 +94,10 @@ def _arrived(facts: EndFacts) -> Ending:
 def _created(facts: EndFacts) -> str:
     if facts.golden_unasked:
         return f"the endpoint is in service; its golden requests could not be asked: {facts.golden_unasked}"
-    if not facts.golden_asked:
+    if not facts.golden_known:
         return "the endpoint is in service; there are no golden requests, so no answer was asked for"
+    if not facts.golden_asked:
+        return f"the endpoint is in service; none of its {facts.golden_known} golden requests was asked"
     if facts.golden_asked < facts.golden_known:
         return (
             f"the endpoint is in service and answers {facts.golden_asked} golden requests; "

@@ -35,15 +35,17 @@ def rehearsal_line(facts: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     if not plan:
         return ""
     if plan.get("rehearsal_instance_type") == "off":
-        return "none: gates.rehearsal is off in rollout.yaml, the model ran nowhere before users met it"
+        return "none: gates.rehearsal is off in rollout.yaml, so the model ran on no throw-away endpoint"
     if not facts:
         return ""
     where = f"on {facts['place']}{f' ({note})' if (note := plan.get('rehearsal_note')) else ''}"
     if facts["problem"]:
         told = "an operation runs on GPU only, so no answer was compared: " if facts["gpu_only"] else ""
         return f"{where}: {told}{facts['problem']}"
-    if not facts["asked"]:
+    if not facts["known"]:
         return f"{where}: the model loads; there are no golden requests, so no answer was asked for"
+    if not facts["asked"]:
+        return f"{where}: the model loads; none of its {facts['known']} golden requests was asked"
     times = [f"{name} {facts[key]:.0f} ms" for name, key in (("cold", "cold_ms"), ("warm", "warm_ms")) if facts[key]]
     return f"{where}: {facts['asked']} of {facts['known']} golden requests asked, all answered; {', '.join(times)}"
 

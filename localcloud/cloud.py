@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -140,15 +139,13 @@ class LocalCloud:
         self.stop()
 
     def _start_processes(self, port: int) -> None:
-        with_front = importlib.util.find_spec("localcloud.front") is not None
-        with socket.create_server(("127.0.0.1", 0 if with_front else port), backlog=512) as listener:
+        with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
             # the open socket is handed over, so that nobody else can take the port in between
             descriptor, core_port = listener.fileno(), listener.getsockname()[1]
             arguments = ["--listen-fd", str(descriptor), "--public-url", self.url, "--directory", str(self._directory)]
             self._spawn("core", module_command("localcloud.server", *arguments), pass_fds=(descriptor,))
-        if with_front:
-            ports = ["--port", str(port), "--core-port", str(core_port)]
-            self._spawn("front", module_command("localcloud.front", *ports))
+        ports = ["--port", str(port), "--core-port", str(core_port)]
+        self._spawn("front", module_command("localcloud.front", *ports))
 
     def _spawn(self, name: str, command: list[str], pass_fds: tuple[int, ...] = ()) -> None:
         # what users configure for the real AWS must not leak into the cloud's own calls

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import logging
 import os
 import signal
@@ -34,15 +33,10 @@ EXTENSIONS = (
 
 
 def install_extensions(core: Core) -> list[str]:
-    """Install every extension that is in the tree and return their names; one that fails to import stops the start."""
-    installed = []
+    """Install every extension and return their names; one that fails to import stops the start."""
     for name in EXTENSIONS:
-        found = importlib.util.find_spec(f"localcloud.{name}")
-        if found is None or found.origin is None:
-            continue
         importlib.import_module(f"localcloud.{name}").install(core)
-        installed.append(name)
-    return installed
+    return list(EXTENSIONS)
 
 
 def make_application(core: Core) -> Any:

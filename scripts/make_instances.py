@@ -11,7 +11,7 @@ import gzip
 import json
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,7 @@ FAMILIES += ["t2", "p5en"]
 
 def described() -> dict[str, Any]:
     """Return EC2's description of every instance type."""
-    package = find_spec("moto")
-    if package is None or package.origin is None:
-        raise SystemExit("moto is not installed here: run `make setup`")
-    source = Path(package.origin).parent / "ec2" / "resources" / "instance_types.json.gz"
+    source = files("moto") / "ec2" / "resources" / "instance_types.json.gz"
     found: dict[str, Any] = json.loads(gzip.decompress(source.read_bytes()))
     return found
 

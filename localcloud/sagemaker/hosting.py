@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Mapping
 
+from localcloud.cloudwatch import alarms
 from localcloud.core import Core
 from localcloud.model_server.launcher import Launcher
 from localcloud.sagemaker import capture, guardrails, metrics, notices, quota, records, scaling
-from localcloud.sagemaker.alarms import alarm_state
 from localcloud.sagemaker.errors import ValidationError, existing, in_progress, missing
 from localcloud.sagemaker.faults import Faults
 from localcloud.sagemaker.fleets import FleetHouse
@@ -241,7 +241,7 @@ class Hosting:
         if plan.kind == "rolling" and any(variant.settings.get("ServerlessConfig") for variant in variants.values()):
             raise ValidationError("Rolling deployments are not supported for serverless endpoints.")
         scaling.require_compatible(endpoint, variants)
-        absent = [name for name in plan.alarms if alarm_state(self.core, name) is None]
+        absent = [name for name in plan.alarms if alarms.state(name) is None]
         if absent:
             raise ValidationError(f"Could not find CloudWatch alarm(s) {absent} of AutoRollbackConfiguration.")
 

@@ -10,6 +10,7 @@ import re
 import time
 from typing import Any
 
+from localcloud import events
 from localcloud.sagemaker.records import Endpoint, Json, Variant
 
 SOURCE = "aws.sagemaker"
@@ -73,8 +74,4 @@ def _milliseconds(moment: float) -> int:
 
 
 def _emit(detail_type: str, endpoint: Endpoint, detail: dict[str, Any]) -> None:
-    try:
-        from localcloud import events
-    except ImportError:
-        return  # a cloud without EventBridge has nobody to tell
     events.emit(SOURCE, detail_type, detail, [endpoint.arn])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from localcloud.quotas import endpoint_quota
 from localcloud.sagemaker.errors import LimitExceededError
 from localcloud.sagemaker.faults import Faults
 from localcloud.sagemaker.records import FAILED, Endpoint
@@ -14,7 +15,7 @@ def check(faults: Faults, endpoints: Iterable[Endpoint], endpoint: str, wanted: 
     """Raise LimitExceededError when (instance type, further instances) goes over a quota, or a fault says so."""
     used = _in_use(endpoints)
     for instance_type, more in wanted:
-        limit = 0.0 if faults.find(endpoint, "quota") is not None else _limit(instance_type)
+        limit = 0.0 if faults.find(endpoint, "quota") is not None else endpoint_quota(instance_type)
         if limit is not None and more > 0 and used[instance_type] + more > limit:
             raise LimitExceededError(
                 f"The account-level service limit '{instance_type} for endpoint usage' is {limit:.0f} Instances, with "
@@ -34,11 +35,3 @@ def _in_use(endpoints: Iterable[Endpoint]) -> Counter[str]:
             if variant.settings.get("InstanceType"):
                 used[variant.settings["InstanceType"]] += variant.desired_instances
     return used
-
-
-def _limit(instance_type: str) -> float | None:
-    try:
-        from localcloud.quotas import endpoint_quota
-    except ImportError:
-        return None  # a cloud without Service Quotas has none
-    return endpoint_quota(instance_type)

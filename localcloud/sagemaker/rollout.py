@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from localcloud.cloudwatch import alarms
 from localcloud.sagemaker import records
-from localcloud.sagemaker.alarms import alarm_state
-from localcloud.sagemaker.fleets import FleetCancelledError, FleetError
+from localcloud.sagemaker.faults import Faults
+from localcloud.sagemaker.fleets import FleetCancelledError, FleetError, FleetHouse
 from localcloud.sagemaker.guardrails import Plan, Step
 from localcloud.sagemaker.records import Endpoint, EndpointConfig, Fleet, Pending, Variant
-
-if TYPE_CHECKING:
-    from localcloud.sagemaker.hosting import Hosting
+from localcloud.sagemaker.routing import Router
 
 ALARM_LOOK_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
@@ -26,6 +25,26 @@ _LOG = logging.getLogger(__name__)
 
 class RollbackError(Exception):
     """The rollout ends on the old config; the text becomes FailureReason, empty where AWS gives none."""
+
+
+class Hosting(Protocol):
+    """What a rollout needs of the hosting that began it; everything mutable is changed under `lock`."""
+
+    lock: threading.RLock
+    faults: Faults
+    router: Router
+    house: FleetHouse
+
+    def new_fleet(
+        self, endpoint: Endpoint, variant: Variant, config: EndpointConfig, *, published_config: bool
+    ) -> Fleet:
+        """Return a fleet for a variant, not started yet."""
+
+    def set_status(self, endpoint: Endpoint, status: str) -> None:
+        """Change a status and tell of it."""
+
+    def deployment_changed(self, endpoint: Endpoint) -> None:
+        """Tell of a step of a rollout."""
 
 
 class Rollout:
@@ -144,7 +163,7 @@ class Rollout:
 
     def _look_at_alarms(self) -> None:
         for name in self._plan.alarms:
-            state = alarm_state(self._hosting.core, name)
+            state = alarms.state(name)
             if state in ("ALARM", None):  # an alarm that was deleted protects nothing: not a sign of health
                 raise RollbackError("")
 

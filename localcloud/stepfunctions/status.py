@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 from localcloud.cloudwatch import store
 from localcloud.core import Core
+from localcloud.events import emit
 
 MAX_EVENT_DATA_BYTES = 248 * 1024  # developer guide, "Step Functions Execution Status Change events"
 _LOG = logging.getLogger(__name__)
@@ -69,10 +69,6 @@ METRICS = {
 def _announce(execution: Any, status: str) -> None:
     machine = {"StateMachineArn": execution.state_machine_arn}
     store.put("AWS/States", METRICS[status], machine, time.time(), [1.0], unit="Count", storage_resolution=60)
-    if importlib.util.find_spec("localcloud.events") is None:
-        return
-    from localcloud.events import emit
-
     given = execution.execution_input
     output = json.dumps(execution.output, separators=(",", ":")) if status == "SUCCEEDED" else None
     input_fits = len(given) <= MAX_EVENT_DATA_BYTES

@@ -9,5 +9,7 @@ import typer
 StackName = Annotated[
     str, typer.Option("--stack", envvar="MODELDROP_STACK", help="CloudFormation stack.", metavar="NAME")
 ]
+Endpoint = Annotated[str, typer.Argument(show_default=False)]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 DEFAULT_STACK = "modeldrop"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,8 @@ ACCOUNT_ID = "123456789012"
 ADMIN_PREFIX = "/_localcloud/"
 
 Admin = Callable[[dict[str, Any]], Any]
+# source, detail type, detail and resources of an event
+Emit = Callable[[str, str, Mapping[str, Any], Sequence[str]], None]
 
 
 @dataclass
@@ -30,7 +32,8 @@ class Core:
     """What an extension may use.
 
     port: the internal port of moto. public_url: what users reach (the front). directory: scratch space, removed at the
-    end. region: the one region that is served.
+    end. region: the one region that is served. emit: puts an event of an AWS service on the default bus, for what
+    EventBridge itself builds on; it reaches nobody until EventBridge is installed.
     """
 
     port: int
@@ -38,6 +41,7 @@ class Core:
     directory: Path
     region: str = "us-east-1"
     account_id: str = ACCOUNT_ID
+    emit: Emit = lambda *_: None
     _admin: dict[str, Admin] = field(default_factory=dict)
     _starters: list[Callable[[], None]] = field(default_factory=list)
     _stoppers: list[Callable[[], None]] = field(default_factory=list)

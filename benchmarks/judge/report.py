@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.judge.binomial import upper_limit
+
 TABLES = {
     "shipped": "(a) As shipped",
     "one_knob": "(b) One knob a method, set once for all cells",
@@ -125,8 +127,6 @@ def false_alarm_lines(results: Found, names: list[str]) -> list[str]:
         "", f"| method | knob | shipped | (b) | worst null | mean | {' | '.join(kinds)} |",
         "|---|---|---|---|---|---|" + "---|" * len(kinds),
     ]  # fmt: skip
-    from benchmarks.judge.run import upper_limit
-
     for name in names:
         knob = results["knobs"][name]
         worst: dict[str, int] = defaultdict(int)

@@ -21,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.judge import methods
+from benchmarks.judge.binomial import upper_limit
 from benchmarks.judge.cells import BIN_SECONDS, BINS, SEED, Cell, defect_cells, margin_cells, null_cells
 from benchmarks.judge.methods import METHODS
+from benchmarks.judge.report import write_report
 from benchmarks.judge.traffic import Runs, simulate
 
 Floats = NDArray[np.float64]
-FALSE_ALARMS, CONFIDENCE = 0.01, 0.95
+FALSE_ALARMS = 0.01
 MISSED_SECONDS = 3600
 # null cells, cells at the margin and defects draw from numbers of their own
 MARGIN_FROM, DEFECT_FROM, BAR_NUMBER = 1000, 2000, 9999
@@ -109,27 +111,6 @@ def outcome(runs: Runs, fires: NDArray[np.bool_], delay: int) -> dict[str, float
     }
 
 
-def upper_limit(events: int, runs: int) -> float:
-    """Return the one-sided 95% upper limit of a rate (Clopper-Pearson), by bisection."""
-    if events >= runs:
-        return 1.0
-    low, high = events / runs, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if at_most(events, runs, middle) > 1 - CONFIDENCE else (low, middle)
-    return high
-
-
-def at_most(events: int, runs: int, rate: float) -> float:
-    """Return P(X <= events) of a binomial."""
-    logs = [
-        math.lgamma(runs + 1) - math.lgamma(x + 1) - math.lgamma(runs - x + 1)
-        + x * math.log(rate) + (runs - x) * math.log1p(-rate)
-        for x in range(events + 1)
-    ]  # fmt: skip
-    return math.fsum(math.exp(one) for one in logs)
-
-
 def calibrated(nulls: list[dict[str, Any]], name: str) -> float:
     """Return the lowest knob with which every null's upper limit of false alarms is FALSE_ALARMS at most."""
     runs = len(nulls[0]["top"][name])
@@ -207,8 +188,6 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     (chosen.out / "results.json").write_text(json.dumps(_rounded(results), separators=(",", ":")) + "\n")
     print(f"simulated in {time.monotonic() - began:.0f} s")
-    from benchmarks.judge.report import write_report
-
     write_report(chosen.out)
 
 

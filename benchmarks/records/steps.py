@@ -12,9 +12,10 @@ from typing import Any
 
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.aws.rows import to_item
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
 from modeldrop.handlers import acquire_lease, reconcile
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.times import iso
 
 BIG = "sentiment"
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)

@@ -176,7 +176,7 @@ def _live(against: str, stack: str) -> Live:
 
 def _live_release(release: str, stack: str) -> Live:
     from cli.account import find_stack
-    from cli.commands.releases import find_release
+    from cli.following import find_release
     from modeldrop.artifact.language import Live, signatures_of
     from modeldrop.artifact.report import MAX_REPORT_BYTES
     from modeldrop.release.reports import report_key

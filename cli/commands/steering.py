@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.releases import Endpoint, Plain, find_release, follow_and_exit
 from cli.console import print_json, say
 from cli.failures import ANSWER_IS_NO, CommandError
-from cli.options import DEFAULT_STACK, AsJson, StackName
+from cli.following import find_release, follow_and_exit
+from cli.options import DEFAULT_STACK, AsJson, Endpoint, Plain, StackName
 
 if TYPE_CHECKING:
     from cli.account import Stack

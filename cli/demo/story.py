@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any
 
 from cli.account import Account, Stack, find_stack
-from cli.commands.releases import follow
 from cli.console import print_table, say
 from cli.demo.jobs import Job, root
 from cli.demo.mailbox import Mailbox, Message
@@ -24,6 +23,7 @@ from cli.demo.results import EXPECTED, Drop, Story
 from cli.demo.traffic import RATE_PER_SECOND, Seen, Traffic
 from cli.dropping import drop_model
 from cli.failures import CommandError
+from cli.following import follow
 from cli.looking import read_fleets
 from cli.screen import Screen, screen
 from localcloud.cloud import LocalCloud

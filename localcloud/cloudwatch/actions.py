@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from localcloud import events
 from localcloud.cloudwatch.alarm_requests import ACTION_LISTS, period_of
 from localcloud.cloudwatch.alarms import Alarm, Alarms, Change, iso_milliseconds
 from localcloud.core import ACCOUNT_ID, Core
@@ -40,7 +39,7 @@ class Actions:
         """Queue the actions of a change first, as whom they call counts most, and send its event."""
         self._changes.put(change)
         detail = change_detail(change)
-        events.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, [change.after.arn])
+        self._core.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, [change.after.arn])
 
     def _work(self) -> None:
         while (change := self._changes.get()) is not None:

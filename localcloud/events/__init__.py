@@ -29,6 +29,7 @@ def install(core: Core) -> None:
     from localcloud.events import s3, schedules
 
     _core, _delivery = core, Delivery(Targets(core))
+    core.emit = emit
     _patch_rules(_delivery)
     s3.install(emit)
     core.on_start(_delivery.start)

@@ -134,7 +134,7 @@ def reached(handler: str) -> frozenset[Symbol]:
     """Every function of ours that can be reached from a handler."""
     # the decorator of every handler is named outside its body
     seen: set[Symbol] = set()
-    todo = [Symbol(f"modeldrop.handlers.{handler}", "handler"), Symbol("modeldrop.observability", "entry")]
+    todo = [Symbol(f"modeldrop.handlers.{handler}", "handler"), Symbol("modeldrop.entry", "entry")]
     while todo:
         symbol = todo.pop()
         if symbol not in seen:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from localcloud import autoscaling
 from localcloud.cloudwatch import alarms
 from localcloud.sagemaker import records
-from modeldrop.clock import moment
 from modeldrop.release.record import GOOD_OUTCOMES
 from modeldrop.release.rehearsal import rehearsal_name
+from modeldrop.times import moment
 from tests.faults.machine import Json
 from tests.faults.storage import AwsError
 from tests.faults.stories import ENDPOINT, Play, Story

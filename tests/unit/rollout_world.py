@@ -13,10 +13,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from modeldrop.aws import clients
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.plan import LiveState, plan_to_json
+from modeldrop.times import iso
 from tests.unit.aws_builders import APPROVED, REGION, Watched, World, a_release, a_world, run
 from tests.unit.rollout_builders import GPU, RELEASE, a_demo_policy, a_plan
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
 from modeldrop.handlers import compensate, finish_release, notify
 from modeldrop.release import ending
 from modeldrop.rollout.alarms import alarm_names, verdict_period
 from modeldrop.rollout.plan import plan_from_json
+from modeldrop.times import iso, moment
 from tests.unit.aws_builders import APPROVED, KilledError, an_error, killed_at
 from tests.unit.rollout_world import ENDPOINT, OLD, OTHER, RELEASE, Rollout, a_rollout, moved, refusal
 from tests.unit.test_handler_start import with_faults

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
 from modeldrop.errors import AbortedError, LeaseLostError, SupersededError
 from modeldrop.handlers import acquire_lease, admit, request_approval
 from modeldrop.release.lease import LEASE_SECONDS
+from modeldrop.times import iso
 from tests.unit.aws_builders import Calls, KilledError, World, a_release, a_world, an_error, killed_at, run
 
 ONE, TWO, THREE = (a_release(number, admitted_at=iso(now())) for number in (1, 2, 3))

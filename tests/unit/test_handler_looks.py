@@ -11,13 +11,14 @@ import pytest
 
 from modeldrop.artifact.report import ArtifactReport, Check
 from modeldrop.aws import clients, language
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
+from modeldrop.entry import keep_problems
 from modeldrop.errors import ArtifactRejectedError, LeaseLostError, ParkedError, Problem, TransientError
 from modeldrop.handlers import judge_rollout, plan_rollout, prepare_rollout, rehearse
-from modeldrop.observability import keep_problems
 from modeldrop.release.rehearsal import rehearsal_name
 from modeldrop.rollout.alarms import verdict_period
 from modeldrop.rollout.plan import plan_from_json
+from modeldrop.times import iso
 from tests.unit.aws_builders import APPROVED, KilledError, an_error, killed_at
 from tests.unit.rollout_world import ENDPOINT, OLD, RELEASE, Pages, Rollout, a_rollout, moved, refusal
 from tests.unit.test_handler_start import with_faults

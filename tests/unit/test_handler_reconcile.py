@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
 from modeldrop.handlers import reconcile
 from modeldrop.release import recovery
 from modeldrop.release.recovery import OpenRelease, is_due, may_begin, recovery_name
 from modeldrop.release.restore import Claim, as_metadata
 from modeldrop.release.upload import Upload, release_id
+from modeldrop.times import iso
 from tests.unit.aws_builders import Calls, World, a_release, a_world, an_error, run
 
 KEY = "sentiment/model.tar.gz"

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from modeldrop.aws.endpoints import NameTakenError
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
 from modeldrop.errors import LeaseLostError, ParkedError
 from modeldrop.handlers import prepare_rollout, start_rollout
 from modeldrop.handlers.start_rollout import EndpointChangedError
+from modeldrop.times import iso
 from tests.unit.aws_builders import Calls, KilledError, a_release, an_error, killed_at
 from tests.unit.rollout_world import ENDPOINT, OLD, OTHER, RELEASE, Rollout, a_rollout, refusal
 

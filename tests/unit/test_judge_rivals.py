@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.judge import kayenta, methods
+from benchmarks.judge.binomial import upper_limit
 from benchmarks.judge.cells import Cell
-from benchmarks.judge.run import upper_limit
 from benchmarks.judge.traffic import simulate
 
 # the small cases of kayenta-judge's ClassifierSuite (control, experiment, allowed effect, result), at a69573be

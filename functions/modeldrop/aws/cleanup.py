@@ -9,7 +9,7 @@ from modeldrop.aws import alarms, endpoints, objects, scaling
 from modeldrop.aws.attempts import attempt
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.aws.scaling import Scaling
-from modeldrop.clock import moment, now
+from modeldrop.clock import now
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.ending import Scene, may_delete_alarms, may_delete_model, may_touch_scaling
 from modeldrop.release.record import GOOD_OUTCOMES, ReleaseRecord
@@ -19,6 +19,7 @@ from modeldrop.rollout.alarms import alarm_names
 from modeldrop.rollout.plan import plan_from_json
 from modeldrop.rollout.requests import scaling_policy
 from modeldrop.settings import settings
+from modeldrop.times import moment
 
 DAY_SECONDS = 86_400
 

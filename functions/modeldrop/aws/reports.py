@@ -7,13 +7,14 @@ from typing import Any
 from modeldrop.aws import bins, measurements, objects
 from modeldrop.aws.bins import Frozen
 from modeldrop.aws.measurements import Scope
-from modeldrop.clock import moment, now
+from modeldrop.clock import now
 from modeldrop.evidence.card import Harm
 from modeldrop.evidence.html import render_html
 from modeldrop.observability import logger
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.reports import report_key, to_bytes
 from modeldrop.settings import settings
+from modeldrop.times import moment
 
 # an event carries a card, and has 256 KB at most
 MAX_CARD_BYTES = 1024 * 1024

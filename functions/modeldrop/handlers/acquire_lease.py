@@ -6,13 +6,14 @@ from typing import Any
 
 from modeldrop.aws import executions
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import AbortedError, LeaseLostError, SupersededError
-from modeldrop.observability import entry
 from modeldrop.release import lease as leases
 from modeldrop.release.lease import Lease
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 WANTED_SINCE = "lease_wanted_since"
 

@@ -9,14 +9,16 @@ from typing import Any
 
 from modeldrop.aws import executions, objects
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import Problem, RejectedError
-from modeldrop.observability import entry, logger
+from modeldrop.observability import logger
 from modeldrop.release import upload as uploads
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.restore import Claim, claimed
 from modeldrop.release.upload import Upload
 from modeldrop.settings import settings
+from modeldrop.times import iso
 
 
 @entry

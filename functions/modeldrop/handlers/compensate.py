@@ -9,13 +9,15 @@ from modeldrop.aws import endpoints, signals
 from modeldrop.aws.attempts import attempt
 from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
-from modeldrop.observability import entry, logger
+from modeldrop.clock import now
+from modeldrop.entry import entry
+from modeldrop.observability import logger
 from modeldrop.release import rehearsal
 from modeldrop.release.ending import MAX_WAIT, moves_for
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.plan import plan_from_json
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 # at most rehearsal.MAX_SECONDS / this looks for a throw-away endpoint that is being made
 REHEARSAL_LOOK = 10

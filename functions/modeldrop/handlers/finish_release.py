@@ -15,10 +15,11 @@ from modeldrop.aws import alarms, cleanup, endpoints, golden, reports, scaling
 from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.evidence.card import Harm, Surroundings, build_card
 from modeldrop.evidence.text import SEVERITY, render_text
-from modeldrop.observability import entry, logger
+from modeldrop.observability import logger
 from modeldrop.release import ending as rules
 from modeldrop.release.ending import Scene
 from modeldrop.release.observe import EndpointView
@@ -29,6 +30,7 @@ from modeldrop.release.reports import report_key
 from modeldrop.rollout.alarms import alarm_names
 from modeldrop.rollout.plan import plan_from_json
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 # between two tries of what an ending needs, or of what is being deleted
 TRY_SECONDS = 15

@@ -11,13 +11,13 @@ from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.bins import Frozen
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, ModeldropError
 from modeldrop.evidence.runbook import runbook_link
 from modeldrop.judge.judge import Verdict, verdict_to_json
 from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.terms import Terms, judge_by
-from modeldrop.observability import entry
 from modeldrop.policy.model import Policy, RateName
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
@@ -27,6 +27,7 @@ from modeldrop.rollout.alarms import alarm_names
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.timing import next_look_seconds
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 # UpdateEndpoint may be described as InService on the old config for a moment after it was accepted
 BEGIN_GRACE = timedelta(seconds=30)

@@ -11,8 +11,9 @@ from modeldrop.aws import messages
 from modeldrop.aws.failures import is_refusal, is_transient
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import TransientError
-from modeldrop.observability import entry, logger, metrics
+from modeldrop.observability import logger, metrics
 from modeldrop.release.outbox import Outbox, may_send
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings

@@ -9,10 +9,10 @@ from typing import Any
 from modeldrop.artifact.language import compared_again, told
 from modeldrop.aws import captures, endpoints, language, measurements, quotas, scaling, signatures
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, ParkedError
 from modeldrop.judge.clump import clump_size
-from modeldrop.observability import entry
 from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
@@ -21,6 +21,7 @@ from modeldrop.release.reports import approved_key
 from modeldrop.release.restore import is_roll_back
 from modeldrop.rollout.plan import LiveAnswers, LiveState, PlanInputs, Stack, Traffic, plan_rollout, plan_to_json
 from modeldrop.settings import Settings, settings
+from modeldrop.times import iso, moment
 
 # autoscaling comes to rest in minutes; what takes longer is a person's work, and is not waited for
 MAX_WAIT = timedelta(minutes=30)

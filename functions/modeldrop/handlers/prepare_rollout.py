@@ -8,14 +8,15 @@ from typing import Any
 from modeldrop.aws import alarms, endpoints, signals
 from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError
-from modeldrop.observability import entry
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.alarms import alarm_names, alarm_requests
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.requests import create_endpoint_config_request, create_model_request
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 # soon, since most alarms are OK within seconds, and never so late that the heartbeat alarm misses a beat
 MIN_LOOK_SECONDS, MAX_LOOK_SECONDS = 3, 10

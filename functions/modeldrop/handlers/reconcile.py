@@ -17,8 +17,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from modeldrop.aws import executions, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.handlers.admit import admit, execution_input, read_upload
-from modeldrop.observability import entry, logger, metrics
+from modeldrop.observability import logger, metrics
 from modeldrop.release import upload as uploads
 from modeldrop.release.recovery import OpenRelease, is_due, may_begin, recovery_input, recovery_name
 from modeldrop.settings import settings

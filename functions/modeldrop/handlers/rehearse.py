@@ -9,9 +9,10 @@ from typing import Any
 from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
 from modeldrop.aws import cleanup, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
-from modeldrop.observability import entry, logger
+from modeldrop.observability import logger
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
@@ -20,6 +21,7 @@ from modeldrop.release.reports import approved_key, rehearsal_key
 from modeldrop.rollout.plan import is_gpu, plan_from_json
 from modeldrop.rollout.requests import rehearsal_requests
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 MAX_LINES_SHOWN = 4
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from modeldrop.aws import messages
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, SupersededError
 from modeldrop.evidence.runbook import runbook_link
-from modeldrop.observability import entry, logger
+from modeldrop.observability import logger
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
 

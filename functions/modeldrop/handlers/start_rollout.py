@@ -8,14 +8,15 @@ from typing import Any
 from modeldrop.aws import cleanup, endpoints, scaling, signals
 from modeldrop.aws.endpoints import EndpointBusyError
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import iso, moment, now
+from modeldrop.clock import now
+from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, ParkedError
-from modeldrop.observability import entry
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.requests import create_endpoint_request, update_endpoint_request
 from modeldrop.settings import settings
+from modeldrop.times import iso, moment
 
 FIRST_LOOK_SECONDS = 2
 # an endpoint that scales comes to rest in minutes; after somebody's update the plan is not true any more

@@ -15,7 +15,7 @@ from modeldrop.aws import golden, language, objects, signatures
 from modeldrop.aws.failures import is_transient
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.observability import entry
+from modeldrop.entry import entry
 from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.release.record import ReleaseRecord

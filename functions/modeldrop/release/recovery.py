@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.clock import moment
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.times import moment
 
 # admission starts the execution in the same call
 EXECUTION_LATE = timedelta(minutes=2)

@@ -38,9 +38,10 @@ demo: setup      ## the main job on this machine: six drops, two roll backs, two
 test: setup lint  ## every gate and every test
 	@$(BIN)/python -m scripts.test $(PYTEST_ARGS)
 
-lint: setup      ## ruff, mypy, cfn-lint, statelint
+lint: setup      ## ruff, the arrows between the rooms, mypy, cfn-lint, statelint
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-logo --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/python -m scripts.lint
 

@@ -127,4 +127,5 @@ def _cached_client(service: str, url: str, region: str) -> Any:
         "aws_access_key_id": os.environ.get("AWS_ACCESS_KEY_ID", "test"),
         "aws_secret_access_key": os.environ.get("AWS_SECRET_ACCESS_KEY", "test"),
     }
-    return boto3.client(service, endpoint_url=url, region_name=region, config=config, **credentials)
+    made: Any = boto3.client  # any service, by its name
+    return made(service, endpoint_url=url, region_name=region, config=config, **credentials)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -226,15 +227,15 @@ class Engine:
             request = Request(self.core, stack.name, new.logical_id, new.properties, stack.wanted.tags)
             try:
                 if old is None:
-                    _guarded(lambda r=request, n=new, p=provider: p.delete(r, n.physical_id))
+                    _guarded(partial(provider.delete, request, new.physical_id))
                     stack.resources.pop(new.logical_id, None)
                     stack.tell_resource(new.logical_id, new.type_name, new.physical_id, "DELETE_COMPLETE")
                     continue
                 if old.physical_id != new.physical_id:
-                    _guarded(lambda r=request, n=new, p=provider: p.delete(r, n.physical_id))
+                    _guarded(partial(provider.delete, request, new.physical_id))
                 elif old.properties != new.properties:
                     back = replace(request, properties=old.properties, previous=new.properties)
-                    _guarded(lambda r=back, o=old, p=provider: p.update(r, o.physical_id))
+                    _guarded(partial(provider.update, back, old.physical_id))
                 stack.resources[old.logical_id] = old
                 stack.tell_resource(old.logical_id, old.type_name, old.physical_id, "UPDATE_COMPLETE")
             except DeployError as error:

@@ -24,8 +24,10 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
         value: Any = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
-    else:
+    elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
+    else:
+        raise TypeError(f"a YAML node of an unknown kind: {node!r}")
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
@@ -75,7 +77,7 @@ def expand(document: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str,
             return get_bundled_managed_policy_map("aws") or {}
 
     try:
-        translated = transform(copy.deepcopy(document), dict(parameters), BundledPolicies())  # type: ignore[arg-type]
+        translated = transform(copy.deepcopy(document), dict(parameters), BundledPolicies())
     except InvalidDocumentException as error:
         causes = "; ".join(cause.message for cause in error.causes) or str(error)
         raise api_error(

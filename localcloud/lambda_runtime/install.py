@@ -153,7 +153,7 @@ def _patch_settings(pool: Pool) -> None:
                 setattr(self, attribute, spec[setting])
 
     def get_configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
-        found = describe(self, on_create)
+        found: dict[str, Any] = describe(self, on_create)
         default = {"LogFormat": "Text", "LogGroup": self.logs_group_name}
         found["LoggingConfig"] = {**default, **(getattr(self, "logging_config", None) or {})}
         if getattr(self, "dead_letter_config", None):
@@ -168,7 +168,8 @@ def _patch_settings(pool: Pool) -> None:
         if "EphemeralStorage" in changes:
             self.ephemeral_storage = changes["EphemeralStorage"]["Size"]
         pool.retire(self.function_name)
-        return self.get_configuration()
+        changed: dict[str, Any] = self.get_configuration()
+        return changed
 
     def set_function_code(self: Any, spec: dict[str, Any]) -> None:
         set_code(self, spec)

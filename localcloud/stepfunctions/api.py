@@ -40,7 +40,8 @@ def refusal(code: str, message: str) -> Exception:
     from moto.core.exceptions import AWSError
 
     kind = type(code, (AWSError,), {"TYPE": code, "STATUS": 400})
-    return kind(message)
+    made: Exception = kind(message)
+    return made
 
 
 def _refuse_another_machine_of_that_name(backend: Any) -> None:

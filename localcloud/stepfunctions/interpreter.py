@@ -37,7 +37,7 @@ def query_failure(env: Any, cause: str) -> Exception:
 
     name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
     details = EvaluationFailedEventDetails(cause=cause, error=name.error_name, state=env.next_state_name)
-    return FailureEventException(
+    failure: Exception = FailureEventException(
         FailureEvent(
             env=env,
             error_name=name,
@@ -45,6 +45,7 @@ def query_failure(env: Any, cause: str) -> Exception:
             event_details=EventDetails(evaluationFailedEventDetails=details),
         )
     )
+    return failure
 
 
 def _evaluate_with_bindings() -> None:

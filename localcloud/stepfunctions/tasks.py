@@ -75,7 +75,8 @@ def _keep_clients(core: Core) -> None:
     def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
         with _lock:
             if (service, region) not in _clients:
-                _clients[service, region] = boto3.client(
+                made: Any = boto3.client  # any service, by its name
+                _clients[service, region] = made(
                     service,
                     region_name=region,
                     endpoint_url=core.url,

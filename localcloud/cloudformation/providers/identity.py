@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from localcloud.cloudformation.provider import Made, Provider, Request, ignore_missing, provider
@@ -124,7 +125,7 @@ class ManagedPolicy(Provider):
             SetAsDefault=True,
         )
         for role in set(request.previous.get("Roles", [])) - set(request.properties.get("Roles", [])):
-            ignore_missing(lambda name=role: iam.detach_role_policy(RoleName=name, PolicyArn=physical_id))
+            ignore_missing(partial(iam.detach_role_policy, RoleName=role, PolicyArn=physical_id))
         self._attach(request, physical_id)
         return Made(physical_id, {"PolicyArn": physical_id})
 
@@ -132,7 +133,7 @@ class ManagedPolicy(Provider):
         """Detach and delete the policy."""
         iam = request.client("iam")
         for role in request.properties.get("Roles", []):
-            ignore_missing(lambda name=role: iam.detach_role_policy(RoleName=name, PolicyArn=physical_id))
+            ignore_missing(partial(iam.detach_role_policy, RoleName=role, PolicyArn=physical_id))
         ignore_missing(lambda: iam.delete_policy(PolicyArn=physical_id))
 
     @staticmethod
@@ -173,8 +174,8 @@ class InlinePolicy(Provider):
         """Take it out again."""
         iam, name = request.client("iam"), {"PolicyName": request.properties["PolicyName"]}
         for role in request.properties.get("Roles", []):
-            ignore_missing(lambda role=role: iam.delete_role_policy(RoleName=role, **name))
+            ignore_missing(partial(iam.delete_role_policy, RoleName=role, **name))
         for user in request.properties.get("Users", []):
-            ignore_missing(lambda user=user: iam.delete_user_policy(UserName=user, **name))
+            ignore_missing(partial(iam.delete_user_policy, UserName=user, **name))
         for group in request.properties.get("Groups", []):
-            ignore_missing(lambda group=group: iam.delete_group_policy(GroupName=group, **name))
+            ignore_missing(partial(iam.delete_group_policy, GroupName=group, **name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from localcloud.cloudformation.provider import Made, Provider, Request, ignore_missing, provider
@@ -169,9 +170,8 @@ class QueuePolicy(Provider):
     def delete(self, request: Request, physical_id: str) -> None:
         """Take the policy away."""
         for queue in request.properties["Queues"]:
-            ignore_missing(
-                lambda url=queue: request.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
-            )
+            forget = request.client("sqs").set_queue_attributes
+            ignore_missing(partial(forget, QueueUrl=queue, Attributes={"Policy": ""}))
 
 
 @provider

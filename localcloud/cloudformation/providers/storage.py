@@ -198,7 +198,7 @@ class Table(Provider):
     def update(self, request: Request, physical_id: str) -> Made:
         """Change what UpdateTable can change."""
         given, before = request.properties, request.previous
-        changed = {
+        changed: dict[str, Any] = {
             key: given[key]
             for key in ("BillingMode", "ProvisionedThroughput", "DeletionProtectionEnabled", "TableClass")
             if key in given and given[key] != before.get(key)

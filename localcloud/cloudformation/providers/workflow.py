@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from localcloud.cloudformation.errors import DeployError
@@ -71,11 +72,12 @@ def _definition(request: Request) -> str:
         raise DeployError(
             f"exactly one of Definition, DefinitionString, DefinitionS3Location is needed, found {sources}"
         )
-    text = {
+    readers: dict[str, Callable[[], str]] = {
         "Definition": lambda: json.dumps(given["Definition"]),
         "DefinitionString": lambda: given["DefinitionString"],
         "DefinitionS3Location": lambda: _from_s3(request),
-    }[sources[0]]()
+    }
+    text = readers[sources[0]]()
     substitutions = given.get("DefinitionSubstitutions") or {}
 
     def replace(found: re.Match[str]) -> str:

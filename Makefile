@@ -10,7 +10,7 @@ export SAM_CLI_BETA_BUILD_PERFORMANCE := 1
 export TF_CPP_MIN_LOG_LEVEL := 2
 # dozens of processes import boto3, moto and TensorFlow: compiled once, and beside the sources, not among them
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.tools/bytecode
 
 .PHONY: help setup demo test test-long lint unit faults build images operations signing bench-judge fuzz lock format clean
 

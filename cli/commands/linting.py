@@ -112,17 +112,17 @@ def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) 
 def _as_it_is(endpoint: str, output: str) -> tuple[LiveState | None, Traffic, LiveAnswers]:
     from datetime import UTC, datetime
 
-    from modeldrop.aws import captures, endpoints, measurements
+    from modeldrop.aws import captures, clients, endpoints, measurements
     from modeldrop.judge.clump import clump_size
     from modeldrop.rollout.model import LiveAnswers, LiveState, Traffic
 
-    seen = endpoints.describe(endpoint)
+    seen = endpoints.describe(clients.sagemaker(), endpoint)
     if seen.standing == "absent":
         return None, Traffic(), LiveAnswers()
-    config, at = endpoints.describe_config(seen.config) or {}, datetime.now(UTC)
+    config, at = endpoints.describe_config(clients.sagemaker(), seen.config) or {}, datetime.now(UTC)
     variants = config.get("ProductionVariants", [{}])
-    hour = measurements.last_hour(endpoint, at)
-    answers = captures.last_hour(config, endpoint, output, "s3://", at) if output else LiveAnswers()
+    hour = measurements.last_hour(clients.cloudwatch(), endpoint, at)
+    answers = captures.last_hour(clients.s3(), config, endpoint, output, "s3://", at) if output else LiveAnswers()
     live = LiveState(seen.config, variants[0].get("InstanceType", ""), seen.desired_count or seen.instance_count)
     clump = clump_size(hour.minutes)
     return live, Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump), answers

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.artifact.language import compared_again, told
-from modeldrop.aws import captures, endpoints, language, measurements, quotas, scaling, signatures
+from modeldrop.aws import captures, clients, endpoints, language, measurements, quotas, scaling, signatures
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import iso, moment, now
 from modeldrop.errors import LeaseLostError, ParkedError
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
     gates = policy_from_json(record.policy).gates
     answer = {"rehearse": gates.rehearsal != "off", "approve": gates.approval != "none"}
-    seen = endpoints.describe(record.endpoint)
+    seen = endpoints.describe(clients.sagemaker(), record.endpoint)
     if seen.standing == "moving":
         return {"moving": True, "wait_seconds": wait(table, record, seen, at), **answer}
     compared = compare_again(table, record)
@@ -102,7 +102,7 @@ def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> P
         outputs=tuple(record.artifact["outputs"]) if record.artifact.get("outputs") else None,
         archive_bytes=record.artifact["size_bytes"],
         unpacked_bytes=record.artifact["uncompressed_bytes"],
-        quota=quotas.endpoint_instances(policy.endpoint.instance_type),
+        quota=quotas.endpoint_instances(clients.service_quotas(), policy.endpoint.instance_type),
         roll_back=is_roll_back(record),
     )
 
@@ -115,19 +115,19 @@ def live_state(endpoint: str, seen: EndpointView) -> LiveState | None:
         raise ParkedError(
             f"endpoint {endpoint} is {seen.status} ({seen.failure_reason}); mend or delete it, drop again"
         )
-    config = endpoints.describe_config(seen.config) or {}
+    config = endpoints.describe_config(clients.sagemaker(), seen.config) or {}
     variants = config.get("ProductionVariants", [{}])
     return LiveState(
         config=seen.config,
         instance_type=variants[0].get("InstanceType", ""),
         instance_count=seen.desired_count or seen.instance_count,
-        scales=scaling.read(endpoint) is not None,
+        scales=scaling.read(clients.application_autoscaling(), endpoint) is not None,
     )
 
 
 def traffic(endpoint: str) -> Traffic:
     """Read blue's last hour."""
-    hour = measurements.last_hour(endpoint, now())
+    hour = measurements.last_hour(clients.cloudwatch(), endpoint, now())
     return Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump_size(hour.minutes))
 
 
@@ -140,5 +140,5 @@ def live_answers(endpoint: str, live: LiveState, policy: Policy) -> LiveAnswers:
     """Read which classes of answers the live model gave in the last hour, where they are captured to our bucket."""
     if not policy.quality.output:
         return LiveAnswers()
-    config = endpoints.describe_config(live.config) or {}
-    return captures.last_hour(config, endpoint, policy.quality.output, capture_prefix(settings()), now())
+    config = endpoints.describe_config(clients.sagemaker(), live.config) or {}
+    return captures.last_hour(clients.s3(), config, endpoint, policy.quality.output, capture_prefix(settings()), now())

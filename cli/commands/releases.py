@@ -198,7 +198,7 @@ def follow(
             what = f"{release} was not admitted within {ADMISSION_SECONDS:.0f} s of its upload"
             raise CommandError(what, fix="look at the logs of AdmitFunction and at the dead-letter queue")
         if record is not None:
-            screen.show(look(stack, record, began))
+            screen.show(look(stack, record, began, datetime.now(UTC)))
             waited = time.monotonic() - deadline + ADMISSION_SECONDS
             if record.outcome or (timeout_seconds is not None and waited > timeout_seconds):
                 return record

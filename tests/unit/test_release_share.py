@@ -22,8 +22,11 @@ def at(seconds: int) -> datetime:
 
 
 def a_bin(start: int, blue: int | None, green: int | None) -> Bin:
-    counted = [None if requests is None else Counts(requests, 0) for requests in (blue, green)]
-    return Bin(at(start), 10, *counted)
+    return Bin(at(start), 10, counts(blue), counts(green))
+
+
+def counts(requests: int | None) -> Counts | None:
+    return None if requests is None else Counts(requests, 0)
 
 
 def test_green_s_share_is_that_of_the_newest_bin_beside_the_planned_one() -> None:

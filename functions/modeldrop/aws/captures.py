@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from modeldrop.aws import objects
-from modeldrop.aws.measurements import VARIANT
 from modeldrop.clock import now
 from modeldrop.judge.answers import shares_of
 from modeldrop.judge.bins import Counts
 from modeldrop.judge.capture import Answer, read_capture
 from modeldrop.judge.clump import clump_size
 from modeldrop.observability import logger
+from modeldrop.rollout.alarms import VARIANT
 from modeldrop.rollout.model import LiveAnswers
 
 if TYPE_CHECKING:

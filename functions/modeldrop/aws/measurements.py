@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from modeldrop.aws import clients
 from modeldrop.judge.bins import Counts
+from modeldrop.rollout.alarms import VARIANT
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
 NAMESPACE = "AWS/SageMaker"
-VARIANT = "AllTraffic"
 
 Series = dict[datetime, float]
 # points of a latency chart: more would not be seen, and the card travels as an event of at most 256 KB

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from modeldrop.aws import clients
 from modeldrop.aws.failures import code
+from modeldrop.rollout.alarms import VARIANT
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
@@ -37,7 +38,7 @@ class Scaling:
 
 def resource_id(endpoint: str) -> str:
     """Return the scalable target's id."""
-    return f"endpoint/{endpoint}/variant/AllTraffic"
+    return f"endpoint/{endpoint}/variant/{VARIANT}"
 
 
 def read(application_autoscaling: ApplicationAutoScalingClient, endpoint: str) -> Scaling | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from cli.account import Stack
 from modeldrop.artifact.progress import progress_text
@@ -16,13 +16,14 @@ from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.share import Share, share_of
 from modeldrop.rollout.model import RolloutPlan, plan_from_json
 
-if TYPE_CHECKING:
-    from modeldrop.aws.fleets import Fleets
+MINUTE = 60
 
 
 @dataclass(frozen=True)
 class FleetLook:
     """One fleet in the closed metric periods of a rollout, latency of the last of them; None is unknown, not zero.
+
+    CloudWatch keeps periods under a minute for three hours: a rollout watched later has only those.
 
     derived: SageMaker does not tell this fleet apart (it does so from a fleet's own rollout on), so its latencies are
     those of all traffic.
@@ -43,7 +44,10 @@ class FleetLook:
 
 @dataclass(frozen=True)
 class Look:
-    """A release and its fleets at one moment. share: None while traffic is not shared between two fleets."""
+    """A release and its fleets at one moment, in closed metric periods.
+
+    share: None while traffic is not shared between two fleets.
+    """
 
     at: datetime
     record: ReleaseRecord
@@ -51,6 +55,7 @@ class Look:
     blue: FleetLook | None
     green: FleetLook
     share: Share | None = None
+    bins: tuple[Bin, ...] = ()
 
 
 def why(record: ReleaseRecord) -> str:
@@ -72,26 +77,28 @@ def progress(record: ReleaseRecord) -> str | None:
     return f"{record.phase}, {progress_text(read)}" if read else None
 
 
-def look(stack: Stack, record: ReleaseRecord, watched_since: datetime, at: datetime) -> Look:
-    """Describe the endpoint, and read what both fleets did since the rollout began, or since it is watched."""
+def look(
+    stack: Stack, record: ReleaseRecord, watched_since: datetime, at: datetime, earlier: Look | None = None
+) -> Look:
+    """Describe the endpoint, and read what both fleets did since the rollout began, or since it is watched.
+
+    earlier: the look before at the same release; a period that it counted is not read again.
+    """
     from modeldrop.aws import endpoints
-    from modeldrop.aws.fleets import Fleets, bins_between
 
     endpoint = endpoints.describe(stack.account.client("sagemaker"), record.endpoint)
     status = endpoint.status or "absent"
     if not record.plan:
         return Look(at, record, status, None, FleetLook(record.release))
     plan = plan_from_json(record.plan)
-    fleets = Fleets(plan.endpoint, green=plan.release, blue=plan.previous_config)
-    started = record.rollout.get("started_at")
-    begin = period_start(moment(started) if started else watched_since, plan.metrics_every)
-    end = closed_until(at, plan.metric_lag, plan.metrics_every)
-    bins = bins_between(stack.account.client("cloudwatch"), fleets, begin, end, plan.metrics_every, None)
-    latency = _latency(stack, fleets, bins[-1]) if bins else {}
-    blue = _fleet(plan.previous_config, [one.blue for one in bins], latency, "blue")
-    green = _fleet(plan.release, [one.green for one in bins], latency, "green")
-    share = _share(plan, record, endpoint, bins, at)
-    return Look(at, record, status, blue if plan.previous_config else None, green, share)
+    known = earlier.bins if earlier else ()
+    fresh = _closed_bins(stack, record, plan, watched_since, at, known)
+    share = _share(plan, record, endpoint, (*known, *fresh), at)
+    if earlier and known and not fresh:
+        return replace(earlier, at=at, record=record, status=status, share=share)
+    bins = (*known, *fresh)
+    blue, green = _fleets(stack, plan, bins)
+    return Look(at, record, status, blue, green, share, bins)
 
 
 def endpoint_status(stack: Stack, endpoint: str) -> str:
@@ -119,27 +126,59 @@ def _passage(record: ReleaseRecord, endpoint: EndpointView, at: datetime) -> Pas
     return advance(passage, endpoint, moment(last_look), at)
 
 
-def _latency(stack: Stack, fleets: Fleets, last: Bin) -> Mapping[str, Any]:
-    """Read each fleet's latency in one period: {p50: [...], p99: [...]} by fleet, None where there is none."""
+def _closed_bins(
+    stack: Stack,
+    record: ReleaseRecord,
+    plan: RolloutPlan,
+    watched_since: datetime,
+    at: datetime,
+    known: Sequence[Bin],
+) -> list[Bin]:
+    """Count the periods that are closed and not known yet, up to the one in which the release ended."""
+    from modeldrop.aws.fleets import bins_between, fleets_of
+    from modeldrop.aws.measurements import FINE_DATA_SECONDS
+
+    period, started = plan.metrics_every, record.rollout.get("started_at")
+    end = closed_until(at, plan.metric_lag, period)
+    if record.finished_at:
+        end = min(end, period_start(moment(record.finished_at), period) + timedelta(seconds=period))
+    begin = known[-1].end if known else period_start(moment(started) if started else watched_since, period)
+    if period < MINUTE:
+        begin = max(begin, period_start(end - timedelta(seconds=FINE_DATA_SECONDS), period))
+    return bins_between(stack.account.client("cloudwatch"), fleets_of(plan), begin, end, period, None)
+
+
+def _fleets(stack: Stack, plan: RolloutPlan, bins: Sequence[Bin]) -> tuple[FleetLook | None, FleetLook]:
+    """Sum up each fleet's bins, with its latency in the last one: until blue has its own, that of all traffic."""
     from modeldrop.aws import measurements
+    from modeldrop.aws.fleets import fleets_of
 
-    cloudwatch = stack.account.client("cloudwatch")
-    return measurements.percentiles(cloudwatch, fleets.scopes, last.start, last.end, last.seconds)
+    scopes, latency = fleets_of(plan).scopes, dict[str, Any]()
+    if bins:
+        last, cloudwatch = bins[-1], stack.account.client("cloudwatch")
+        latency = measurements.percentiles(cloudwatch, scopes, last.start, last.end, last.seconds)
+    green = _fleet(plan.release, [one.green for one in bins], latency.get("green"))
+    if not plan.previous_config:
+        return None, green
+    blue = _fleet(plan.previous_config, [one.blue for one in bins], latency.get("blue"), latency.get("all"))
+    return blue, green
 
 
-def _fleet(config: str, counts: Sequence[Counts | None], latency: Mapping[str, Any], fleet: str) -> FleetLook:
+def _fleet(
+    config: str, counts: Sequence[Counts | None], own: Mapping[str, Any] | None, of_all: Mapping[str, Any] | None = None
+) -> FleetLook:
+    """Describe one fleet. own: its latency in the last period; of_all: that of all traffic, where it has no own."""
     told = [one for one in counts if one is not None]
     if not told:
         return FleetLook(config)
-    own, last = latency.get(fleet), counts[-1]
-    # what has its own latency has its own counts; nothing is said of a fleet that had no request
-    derived = own is None and last is not None and last.requests > 0
-    own = latency.get("all") if derived else own
+    last = counts[-1]
+    # nothing is said of a fleet that had no request
+    latency = own or (of_all if last is not None and last.requests > 0 else None)
     return FleetLook(
         config=config,
         requests=sum(one.requests for one in told),
         errors=sum(one.errors for one in told),
-        p50_ms=own["p50"][0] if own else None,
-        p99_ms=own["p99"][0] if own else None,
-        derived=derived,
+        p50_ms=latency["p50"][0] if latency else None,
+        p99_ms=latency["p99"][0] if latency else None,
+        derived=own is None and latency is not None,
     )

@@ -41,11 +41,14 @@ class CloudWatch:
     ahead_seconds: int = 0
     now: datetime = START
     silent: frozenset[str] = frozenset()
+    untimed: frozenset[str] = frozenset()
+    calls: int = 0
 
     def get_paginator(self, _: str) -> Any:
         return SimpleNamespace(paginate=lambda **request: [self.get_metric_data(**request)])
 
     def get_metric_data(self, **request: Any) -> dict[str, Any]:
+        self.calls += 1
         results = []
         for query in request["MetricDataQueries"]:
             found = dict(self._points(query["MetricStat"], request["StartTime"], request["EndTime"]))
@@ -56,6 +59,8 @@ class CloudWatch:
         named = {one["Name"]: one["Value"] for one in asked["Metric"]["Dimensions"]}
         config = named.get("EndpointConfigName", "")
         if config not in ("", RELEASE) or config in self.silent:
+            return
+        if asked["Metric"]["MetricName"] == "ModelLatency" and config in self.untimed:
             return
         published = self.now - timedelta(seconds=0 if config else self.ahead_seconds)
         while begin < end:
@@ -94,7 +99,11 @@ def a_record(**overrides: Any) -> ReleaseRecord:
 
 
 def seen(
-    seconds: float, cloudwatch: CloudWatch | None = None, record: ReleaseRecord | None = None, **endpoint: Any
+    seconds: float,
+    cloudwatch: CloudWatch | None = None,
+    record: ReleaseRecord | None = None,
+    earlier: Look | None = None,
+    **endpoint: Any,
 ) -> Look:
     """Look so many seconds after the rollout began."""
     metrics = cloudwatch or CloudWatch()
@@ -104,7 +113,7 @@ def seen(
         "sagemaker": SimpleNamespace(describe_endpoint=lambda **_: an_endpoint(**endpoint)),
     }
     stack: Any = SimpleNamespace(account=SimpleNamespace(client=reached.__getitem__))
-    return look(stack, record or a_record(), at(seconds), at(seconds))
+    return look(stack, record or a_record(), at(seconds), at(seconds), earlier)
 
 
 @pytest.mark.parametrize("ahead_seconds", [0, 2])
@@ -160,10 +169,28 @@ def test_a_first_release_shares_its_traffic_with_nobody() -> None:
     assert (one.share, one.blue, one.green.requests) == (None, None, 36)
 
 
+def test_a_period_that_was_counted_is_not_read_again() -> None:
+    cloudwatch = CloudWatch()
+    first = seen(40, cloudwatch)
+    before = cloudwatch.calls
+    again = seen(42.9, cloudwatch, earlier=first)
+    assert (cloudwatch.calls, again.green, again.share) == (before, first.green, first.share)
+    assert replace(seen(55, cloudwatch, earlier=again), at=START) == replace(seen(55), at=START)
+
+
+def test_of_an_old_rollout_no_more_is_read_than_there_is() -> None:
+    cloudwatch = CloudWatch()
+    one = seen(5 * 3600, cloudwatch, record=a_record(outcome="promoted", finished_at=iso(at(95))))
+    assert (one.bins[0].start, one.bins[-1].end) == (START, at(100))
+    late = seen(5 * 3600, cloudwatch)
+    assert late.bins[0].start == at(2 * 3600 - 10)
+
+
 def test_blue_s_latency_is_marked_as_that_of_all_traffic_until_it_has_its_own() -> None:
     one = seen(40)
     assert one.blue is not None
     assert (one.blue.p50_ms, one.blue.derived, one.green.p99_ms, one.green.derived) == (4.0, True, 4.0, False)
+    assert seen(40, CloudWatch(untimed=frozenset({RELEASE}))).green.p99_ms is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from cli.failures import CommandError
 from cli.main import main
 from modeldrop.aws import clients
+from modeldrop.clock import iso, now
 from modeldrop.handlers import plan_rollout
 from modeldrop.policy.parse import parse_policy
 from modeldrop.policy.wire import policy_to_json
@@ -156,6 +158,21 @@ def test_answers_count_where_the_workflow_would_read_them(
     notes = lint(POLICY + "quality: {output: label}\n")[1]["notes"]
     assert said in next(one for one in notes if one.startswith("answers are captured, not judged"))
     assert "which was not found" not in notes[-1]
+
+
+def test_captured_answers_are_read_and_judged(rollout: Rollout, lint: Lint, monkeypatch: pytest.MonkeyPatch) -> None:
+    captures_to(rollout, monkeypatch, APPROVED)
+    at = now() - timedelta(minutes=5)
+    output = {"mode": "OUTPUT", "encoding": "JSON", "data": json.dumps({"predictions": [{"label": "positive"}]})}
+    event = {
+        "captureData": {"endpointOutput": output},
+        "eventMetadata": {"inferenceTime": iso(at)},
+        "eventVersion": "0",
+    }
+    key = f"captures/o/{ENDPOINT}/AllTraffic/{at:%Y/%m/%d/%H}/00-a.jsonl"
+    rollout.world.s3.put_object(Bucket=APPROVED, Key=key, Body="\n".join([json.dumps(event)] * 60).encode())
+    notes = lint(POLICY + "quality: {output: label}\n")[1]["notes"]
+    assert any(one.startswith("answers (label) are judged on 10% of requests: 1 classes") for one in notes)
 
 
 def test_without_the_stack_its_bucket_is_not_known(

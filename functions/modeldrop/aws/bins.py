@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from botocore.exceptions import BotoCoreError, ClientError
 
 from modeldrop.aws import captures, clients, objects
-from modeldrop.aws.fleets import Fleets, bins_between
+from modeldrop.aws.fleets import bins_between, fleets_of
 from modeldrop.judge.answers import AnswerBin, gathered, read_answers
 from modeldrop.judge.bins import Bin, closed_until, period_start, read_bins
 from modeldrop.judge.terms import Terms, write_bins
@@ -90,7 +90,6 @@ def _new_answers(frozen: Sequence[AnswerBin], plan: RolloutPlan, passage: Passag
 def _new_bins(frozen: Sequence[Bin], plan: RolloutPlan, passage: Passage, at: datetime) -> list[Bin]:
     period = plan.metrics_every
     begin = frozen[-1].end if frozen else period_start(passage.canary_started or at, period)
-    fleets = Fleets(plan.endpoint, green=plan.release, blue=plan.previous_config)
     end = closed_until(at, plan.metric_lag, period)
-    fresh = bins_between(clients.cloudwatch(), fleets, begin, end, period, plan.slow_ms)
+    fresh = bins_between(clients.cloudwatch(), fleets_of(plan), begin, end, period, plan.slow_ms)
     return [replace(one, seen_at=at, shift=touches_shift(passage, one.start, one.end)) for one in fresh]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modeldrop.aws import measurements
 from modeldrop.aws.measurements import Scope
 from modeldrop.judge.bins import Bin, blue_of
+from modeldrop.rollout.model import RolloutPlan
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -27,6 +28,11 @@ class Fleets:
         """Return whose metrics are read: green's, and with a blue its own and those of all traffic."""
         green = {"green": Scope(self.endpoint, self.green)}
         return green | {"blue": Scope(self.endpoint, self.blue), "all": Scope(self.endpoint)} if self.blue else green
+
+
+def fleets_of(plan: RolloutPlan) -> Fleets:
+    """Return the fleets of a rollout."""
+    return Fleets(plan.endpoint, green=plan.release, blue=plan.previous_config)
 
 
 def bins_between(

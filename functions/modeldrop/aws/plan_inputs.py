@@ -40,7 +40,7 @@ def gather(reach: Reach, release: PlanInputs, seen: EndpointView, at: datetime) 
     quota = quotas.endpoint_instances(reach.service_quotas, release.policy.endpoint.instance_type)
     if seen.standing == "absent":
         return replace(release, live=None, traffic=Traffic(), answers=LiveAnswers(), quota=quota)
-    require_rest(release.endpoint, seen)
+    _require_rest(release.endpoint, seen)
     config = endpoints.describe_config(reach.sagemaker, seen.config) or {}
     return replace(
         release,
@@ -51,7 +51,7 @@ def gather(reach: Reach, release: PlanInputs, seen: EndpointView, at: datetime) 
     )
 
 
-def require_rest(endpoint: str, seen: EndpointView) -> None:
+def _require_rest(endpoint: str, seen: EndpointView) -> None:
     """Refuse to plan for what serves only for now, or not at all."""
     if seen.standing == "moving":
         raise ParkedError(f"endpoint {endpoint} is {seen.status}; it can be planned for when it is at rest")

@@ -86,12 +86,12 @@ def body(symbol: Symbol) -> ast.AST | None:
 
 
 def client_of(node: ast.expr, bound: dict[str, str]) -> str | None:
-    """The client an expression is: `clients.s3()`, a name bound to one, one or the other, or the table's own."""
+    """The client an expression is: `clients.s3()`, also where a caller gave none, a name bound to one, the table's."""
     match node:
-        case ast.BoolOp(op=ast.Or(), values=values):
-            return next((client for value in values if (client := client_of(value, bound))), None)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="clients"), attr=name)):
             return name
+        case ast.BoolOp(op=ast.Or(), values=[_, own]):
+            return client_of(own, bound)
         case ast.Name(id=name):
             return bound.get(name)
         case ast.Attribute(value=ast.Name(id="self"), attr="_dynamodb"):

@@ -41,7 +41,7 @@ ANY_BUCKET = "s3://"
 def lint(
     file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, show_default=False)] = None,
     rps: Annotated[float | None, typer.Option(min=0.001, help="Requests a second, for the power preview.")] = None,
-    endpoint: Annotated[str, typer.Option(help="Take traffic and rates from this endpoint's last hour.")] = "",
+    endpoint: Annotated[str, typer.Option(help="Plan onto this endpoint as it is, with its last hour.")] = "",
     blue_errors: Annotated[float, typer.Option(min=0, max=1, help="Blue's error rate, with --rps.")] = 0.005,
     alarm: Annotated[
         list[Path] | None,

@@ -14,6 +14,7 @@ from cli.failures import ANSWER_IS_NO, BROKEN, GOOD, CommandError
 
 if TYPE_CHECKING:
     from cli.account import Stack
+    from cli.looking import Look
     from cli.screen import Screen
     from modeldrop.aws.releases import ReleaseTable
     from modeldrop.release.record import ReleaseRecord
@@ -29,13 +30,15 @@ def follow(
     from cli.looking import look
 
     table, began, deadline = stack.releases(), datetime.now(UTC), time.monotonic() + ADMISSION_SECONDS
+    seen: Look | None = None
     while True:
         record = table.get(endpoint, release)
         if record is None and time.monotonic() > deadline:
             what = f"{release} was not admitted within {ADMISSION_SECONDS:.0f} s of its upload"
             raise CommandError(what, fix="look at the logs of AdmitFunction and at the dead-letter queue")
         if record is not None:
-            screen.show(look(stack, record, began))
+            seen = look(stack, record, began, datetime.now(UTC), seen)
+            screen.show(seen)
             waited = time.monotonic() - deadline + ADMISSION_SECONDS
             if record.outcome or (timeout_seconds is not None and waited > timeout_seconds):
                 return record

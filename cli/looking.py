@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cli.account import Stack
 from modeldrop.artifact.progress import progress_text
+from modeldrop.judge.bins import Bin, Counts, closed_until, period_start
+from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json
 from modeldrop.release.record import ReleaseRecord
+from modeldrop.release.share import Share, share_of
+from modeldrop.rollout.model import RolloutPlan, plan_from_json
+from modeldrop.times import moment
 
-NAMESPACE, VARIANT = "AWS/SageMaker", "AllTraffic"
-STATISTICS = {
-    "requests": ("Invocations", "Sum"),
-    "model_errors": ("InvocationModelErrors", "Sum"),
-    "server_errors": ("Invocation5XXErrors", "Sum"),
-    "p50": ("ModelLatency", "p50"),
-    "p99": ("ModelLatency", "p99"),
-}
+MINUTE = 60
 
 
 @dataclass(frozen=True)
 class FleetLook:
-    """One fleet since the release began, latency of its last period with data; None is unknown, not zero.
+    """One fleet in the closed metric periods of a rollout, latency of the last of them; None is unknown, not zero.
 
-    derived: SageMaker does not tell this fleet apart (it does so from a fleet's own rollout on), so its counts are all
-    traffic less green, and its latencies those of all traffic.
+    CloudWatch keeps periods under a minute for three hours: a rollout watched later has only those.
+
+    derived: SageMaker does not tell this fleet apart (it does so from a fleet's own rollout on), so its latencies are
+    those of all traffic.
     """
 
     config: str
@@ -34,7 +34,6 @@ class FleetLook:
     errors: int | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
-    recent_requests: int | None = None
     derived: bool = False
 
     @property
@@ -45,23 +44,18 @@ class FleetLook:
 
 @dataclass(frozen=True)
 class Look:
-    """A release and its fleets at one moment. share: of the last period's requests, green's part."""
+    """A release and its fleets at one moment, in closed metric periods.
+
+    share: None while traffic is not shared between two fleets.
+    """
 
     at: datetime
     record: ReleaseRecord
     status: str
     blue: FleetLook | None
     green: FleetLook
-
-    @property
-    def share(self) -> float | None:
-        """Return which part of the last period's requests green had; None when nobody had any, or it is not known."""
-        green = self.green.recent_requests
-        blue = self.blue.recent_requests if self.blue else 0
-        if green is None and not blue:
-            return None
-        total = (green or 0) + (blue or 0)
-        return (green or 0) / total if total else None
+    share: Share | None = None
+    bins: tuple[Bin, ...] = ()
 
 
 def why(record: ReleaseRecord) -> str:
@@ -83,87 +77,108 @@ def progress(record: ReleaseRecord) -> str | None:
     return f"{record.phase}, {progress_text(read)}" if read else None
 
 
-def look(stack: Stack, record: ReleaseRecord, began: datetime) -> Look:
-    """Describe the endpoint and read both fleets' metrics since `began`."""
-    now = datetime.now(UTC)
-    previous = str(record.plan.get("previous_config") or "") if record.plan else ""
-    period = int(record.policy.get("endpoint", {}).get("metrics_every_seconds", 60)) if record.policy else 60
-    configs = {"green": record.release} | ({"blue": previous, "all": ""} if previous else {})
-    fleets = read_fleets(stack, record.endpoint, configs, began, now, period)
-    blue = blue_of(fleets["blue"], fleets["all"], fleets["green"]) if previous else None
-    return Look(now, record, endpoint_status(stack, record.endpoint), blue, fleets["green"])
+def look(
+    stack: Stack, record: ReleaseRecord, watched_since: datetime, at: datetime, earlier: Look | None = None
+) -> Look:
+    """Describe the endpoint, and read what both fleets did since the rollout began, or since it is watched.
 
+    earlier: the look before at the same release; a period that it counted is not read again.
+    """
+    from modeldrop.aws import endpoints
 
-def blue_of(blue: FleetLook, everything: FleetLook, green: FleetLook) -> FleetLook:
-    """Return blue's own figures, or what green leaves of all traffic where blue has none of its own."""
-    if blue.requests is not None or everything.requests is None:
-        return blue
-    return replace(
-        everything,
-        config=blue.config,
-        requests=max(0, everything.requests - (green.requests or 0)),
-        errors=None if everything.errors is None else max(0, everything.errors - (green.errors or 0)),
-        recent_requests=max(0, (everything.recent_requests or 0) - (green.recent_requests or 0)),
-        derived=True,
-    )
+    endpoint = endpoints.describe(stack.account.client("sagemaker"), record.endpoint)
+    status = endpoint.status or "absent"
+    if not record.plan:
+        return Look(at, record, status, None, FleetLook(record.release))
+    plan = plan_from_json(record.plan)
+    known = earlier.bins if earlier else ()
+    fresh = _closed_bins(stack, record, plan, watched_since, at, known)
+    share = _share(plan, record, endpoint, (*known, *fresh), at)
+    if earlier and known and not fresh:
+        return replace(earlier, at=at, record=record, status=status, share=share)
+    bins = (*known, *fresh)
+    blue, green = _fleets(stack, plan, bins)
+    return Look(at, record, status, blue, green, share, bins)
 
 
 def endpoint_status(stack: Stack, endpoint: str) -> str:
     """Return SageMaker's status of the endpoint, or `absent`."""
-    from botocore.exceptions import ClientError
+    from modeldrop.aws import endpoints
 
-    try:
-        return str(stack.account.client("sagemaker").describe_endpoint(EndpointName=endpoint)["EndpointStatus"])
-    except ClientError as error:
-        if "Could not find" in str(error):
-            return "absent"
-        raise
+    return endpoints.describe(stack.account.client("sagemaker"), endpoint).status or "absent"
 
 
-def read_fleets(
-    stack: Stack, endpoint: str, configs: Mapping[str, str], start: datetime, end: datetime, period_seconds: int
-) -> dict[str, FleetLook]:
-    """Return what each fleet, told apart by its endpoint config, did in a span; an empty config is all traffic."""
-    queries = [
-        {
-            "Id": f"{fleet}_{name}",
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": NAMESPACE,
-                    "MetricName": metric,
-                    "Dimensions": [
-                        {"Name": "EndpointName", "Value": endpoint},
-                        {"Name": "VariantName", "Value": VARIANT},
-                        *([{"Name": "EndpointConfigName", "Value": config}] if config else []),
-                    ],
-                },
-                "Period": period_seconds,
-                "Stat": statistic,
-            },
-        }
-        for fleet, config in configs.items()
-        for name, (metric, statistic) in STATISTICS.items()
-    ]
-    # whole periods: the one that is going on counts with what it has until now
-    begin = start - timedelta(seconds=start.timestamp() % period_seconds)
-    until = end + timedelta(seconds=-end.timestamp() % period_seconds)
-    answer = stack.account.client("cloudwatch").get_metric_data(
-        MetricDataQueries=queries, StartTime=begin, EndTime=until, ScanBy="TimestampAscending"
-    )
-    values = {one["Id"]: one["Values"] for one in answer["MetricDataResults"]}
-    return {fleet: _fleet(fleet, config, values) for fleet, config in configs.items()}
+def _share(
+    plan: RolloutPlan, record: ReleaseRecord, endpoint: EndpointView, bins: Sequence[Bin], at: datetime
+) -> Share | None:
+    """Return green's share; None while there is one fleet only, and before traffic first moved."""
+    passage = _passage(record, endpoint, at)
+    shared = plan.previous_config and not record.outcome and (passage.bakes or passage.shifts)
+    return share_of(plan, passage, bins) if shared else None
 
 
-def _fleet(fleet: str, config: str, values: Mapping[str, list[Any]]) -> FleetLook:
-    series = {name: values.get(f"{fleet}_{name}", []) for name in STATISTICS}
-    if not series["requests"]:
+def _passage(record: ReleaseRecord, endpoint: EndpointView, at: datetime) -> Passage:
+    """Return how far the rollout is: as the judge wrote it down, and what the endpoint says since."""
+    passage = passage_from_json(record.rollout.get("passage", {}))
+    last_look = record.rollout.get("last_look")
+    if last_look is None or endpoint.pending_config != record.release:
+        return passage
+    return advance(passage, endpoint, moment(last_look), at)
+
+
+def _closed_bins(
+    stack: Stack,
+    record: ReleaseRecord,
+    plan: RolloutPlan,
+    watched_since: datetime,
+    at: datetime,
+    known: Sequence[Bin],
+) -> list[Bin]:
+    """Count the periods that are closed and not known yet, up to the one in which the release ended."""
+    from modeldrop.aws.fleets import bins_between, fleets_of
+    from modeldrop.aws.measurements import FINE_DATA_SECONDS
+
+    period, started = plan.metrics_every, record.rollout.get("started_at")
+    end = closed_until(at, plan.metric_lag, period)
+    if record.finished_at:
+        end = min(end, period_start(moment(record.finished_at), period) + timedelta(seconds=period))
+    begin = known[-1].end if known else period_start(moment(started) if started else watched_since, period)
+    if period < MINUTE:
+        begin = max(begin, period_start(end - timedelta(seconds=FINE_DATA_SECONDS), period))
+    return bins_between(stack.account.client("cloudwatch"), fleets_of(plan), begin, end, period, None)
+
+
+def _fleets(stack: Stack, plan: RolloutPlan, bins: Sequence[Bin]) -> tuple[FleetLook | None, FleetLook]:
+    """Sum up each fleet's bins, with its latency in the last one: until blue has its own, that of all traffic."""
+    from modeldrop.aws import measurements
+    from modeldrop.aws.fleets import fleets_of
+
+    scopes, latency = fleets_of(plan).scopes, dict[str, Any]()
+    if bins:
+        last, cloudwatch = bins[-1], stack.account.client("cloudwatch")
+        latency = measurements.percentiles(cloudwatch, scopes, last.start, last.end, last.seconds)
+    green = _fleet(plan.release, [one.green for one in bins], latency.get("green"))
+    if not plan.previous_config:
+        return None, green
+    blue = _fleet(plan.previous_config, [one.blue for one in bins], latency.get("blue"), latency.get("all"))
+    return blue, green
+
+
+def _fleet(
+    config: str, counts: Sequence[Counts | None], own: Mapping[str, Any] | None, of_all: Mapping[str, Any] | None = None
+) -> FleetLook:
+    """Describe one fleet. own: its latency in the last period; of_all: that of all traffic, where it has no own."""
+    told = [one for one in counts if one is not None]
+    if not told:
         return FleetLook(config)
-    errors = [sum(series[name]) for name in ("model_errors", "server_errors") if series[name]]
+    last = counts[-1]
+    # nothing is said of a fleet that had no request
+    latency = own or (of_all if last is not None and last.requests > 0 else None)
     return FleetLook(
         config=config,
-        requests=int(sum(series["requests"])),
-        errors=int(max(errors)) if errors else None,
-        p50_ms=series["p50"][-1] / 1000 if series["p50"] else None,
-        p99_ms=series["p99"][-1] / 1000 if series["p99"] else None,
-        recent_requests=int(series["requests"][-1]),
+        requests=sum(one.requests for one in told),
+        errors=sum(one.errors for one in told),
+        p50_ms=latency["p50"][0] if latency else None,
+        p99_ms=latency["p99"][0] if latency else None,
+        derived=own is None and latency is not None,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from cli.console import OUTCOME_COLOURS, clean, console
 from cli.looking import FleetLook, Look, state
+from modeldrop.release.share import Share
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,7 +54,7 @@ class PlainScreen:
             return
         self._shown, self._printed = shown, now
         pairs = (("green", look.green), ("blue", look.blue))
-        parts = [f"{look.share:.0%} on green"] if look.share else []
+        parts = [share_line(look.share)] if look.share else []
         parts += [f"{name} {fleet_line(fleet)}" for name, fleet in pairs if fleet and fleet.requests is not None]
         self.note(f"{state(look.record):<12} {look.status:<10} {'; '.join(parts)}".rstrip())
 
@@ -132,17 +133,34 @@ def panel(look: Look, seconds: float) -> RenderableType:
     return Panel(Group(_bar(look.share), table), title=title, title_align="left", box=box.ROUNDED)
 
 
-def _bar(share: float | None) -> Text:
+def _bar(share: Share | None) -> Text:
     from rich.text import Text
 
     if share is None:
-        return Text("traffic  no requests yet", style="dim")
+        return Text("traffic  not shared between two fleets", style="dim")
+    if share.seen is None:
+        return Text(f"traffic  {share_line(share)}", style="dim")
     width = 50
-    # a canary that has traffic is seen, however small its share
-    green = max(1, round(share * width)) if share > 0 else 0
-    return Text.assemble(
-        "traffic  ", ("█" * green, "green"), ("█" * (width - green), "blue"), f"  {share:.0%} on green"
-    )
+    # a fleet that has traffic is seen, however small its share
+    least, most = (1 if share.seen > 0 else 0), (width - 1 if share.seen < 1 else width)
+    green = min(most, max(least, round(share.seen * width)))
+    return Text.assemble("traffic  ", ("█" * green, "green"), ("█" * (width - green), "blue"), f"  {share_line(share)}")
+
+
+def share_line(share: Share) -> str:
+    """Say which part of the traffic green should have, and which it had when."""
+    planned = "traffic moves" if share.planned is None else f"{_part(share.planned)} planned"
+    if share.at is None:
+        return f"on green: {planned}, none counted yet"
+    seen = "not known" if share.seen is None else f"{_part(share.seen)} seen"
+    return f"on green: {planned}, {seen} at {share.at:%H:%M:%S} UTC"
+
+
+def _part(share: float) -> str:
+    """Write a share; only a fleet that has nothing gets 0%, and only one that has all 100%."""
+    if 0 < share < 0.005:
+        return "under 1%"
+    return "over 99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def fleet_line(fleet: FleetLook) -> str:

@@ -83,16 +83,17 @@ def check_identity(account: Account) -> Iterator[Finding]:
 
 def check_quota(account: Account, instance_type: str, needed: int) -> Iterator[Finding]:
     """Blue and green run side by side: the quota must allow both fleets (deployment guardrails guide)."""
-    wanted = f"{instance_type} for endpoint usage"
-    pages = account.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-    found = [int(one["Value"]) for page in pages for one in page["Quotas"] if one["QuotaName"] == wanted]
+    from modeldrop.aws.quotas import endpoint_instances, quota_name
+
+    wanted = quota_name(instance_type)
+    quota = endpoint_instances(account.client("service-quotas"), instance_type)
     fix = f"Service Quotas, Amazon SageMaker, ask for {needed} or more of {wanted!r}"
-    if not found:
-        yield Finding("quota", "warn", f"the quota {wanted!r} is not listed", fix)
-    elif found[0] < needed:
-        yield Finding("quota", "fail", f"{found[0]} {instance_type}; a rollout needs {needed} (twice the fleet)", fix)
+    if quota is None:
+        yield Finding("quota", "warn", f"the quota {wanted!r} is not listed, or may not be read", fix)
+    elif quota < needed:
+        yield Finding("quota", "fail", f"{quota} {instance_type}; a rollout needs {needed} (twice the fleet)", fix)
     else:
-        yield Finding("quota", "ok", f"{found[0]} {instance_type}, {needed} needed (twice the fleet)")
+        yield Finding("quota", "ok", f"{quota} {instance_type}, {needed} needed (twice the fleet)")
 
 
 def check_buckets(stack: Stack) -> Iterator[Finding]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,12 +19,13 @@ from cli.commands.artifacts import (
 )
 from cli.console import print_json, print_table, say
 from cli.failures import ANSWER_IS_NO, USAGE, CommandError
-from cli.options import AsJson
+from cli.options import DEFAULT_STACK, AsJson, StackName
 
 if TYPE_CHECKING:
+    from cli.account import Account
     from modeldrop.policy.model import MetricName, Policy
     from modeldrop.rollout.alarm_lint import AlarmReport
-    from modeldrop.rollout.model import LiveAnswers, LiveState, RolloutPlan, Traffic
+    from modeldrop.rollout.model import PlanInputs, RolloutPlan, Traffic
 
 NEVER = {"errors": "not even if all fail", "slow": "not even if all are slow", "drift": "not even if all are that"}
 # defects that a person has a feeling for, in times of blue's rate
@@ -32,12 +34,14 @@ DEFECTS = (2, 3, 10)
 ASSUMED_SHARES = {"one class": 0.5, "another": 0.5}
 # latencies whose p95 is twice their p50, where nothing was measured
 SPREAD = 2.0
+# of captured answers, where the stack's own bucket is not known
+ANY_BUCKET = "s3://"
 
 
 def lint(
     file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, show_default=False)] = None,
     rps: Annotated[float | None, typer.Option(min=0.001, help="Requests a second, for the power preview.")] = None,
-    endpoint: Annotated[str, typer.Option(help="Take traffic and rates from this endpoint's last hour.")] = "",
+    endpoint: Annotated[str, typer.Option(help="Plan onto this endpoint as it is, with its last hour.")] = "",
     blue_errors: Annotated[float, typer.Option(min=0, max=1, help="Blue's error rate, with --rps.")] = 0.005,
     alarm: Annotated[
         list[Path] | None,
@@ -47,6 +51,7 @@ def lint(
         str, typer.Option(help="Stack default, when the policy names none.")
     ] = DEFAULT_INSTANCE_TYPE,
     instance_count: Annotated[int, typer.Option(min=1, help="Stack default.")] = DEFAULT_INSTANCE_COUNT,
+    stack: StackName = DEFAULT_STACK,
     as_json: AsJson = False,
 ) -> None:
     """Check rollout.yaml: what it means, the alarms a release will get, and which defects they and the judge find.
@@ -56,23 +61,27 @@ def lint(
     --rps or --endpoint add the power preview: the smallest error-rate ratio and latency shift that is found with 50,
     90 and 99% probability within the bake.
 
-    Exit status: 0 good; 1 the policy or an alarm is refused; 2 a file is not JSON or holds no alarm; 3 AWS.
+    Exit status: 0 good; 1 the policy or an alarm is refused, or the endpoint can't be planned for; 2 a file is not JSON
+    or holds no alarm; 3 AWS.
 
     Example: modeldrop lint rollout.yaml --rps 20 ; modeldrop lint --alarm alarm.json
     """
-    from modeldrop.errors import PolicyRejectedError
+    from modeldrop.errors import RejectedError
 
     if file is None and not alarm:
         raise CommandError("nothing to lint", fix="modeldrop lint rollout.yaml, or --alarm alarm.json", status=USAGE)
     answer: dict[str, Any] = {"file": str(file) if file else None, "problems": []}
     policy = plan = None
+    notes: tuple[str, ...] = ()
     reports: list[AlarmReport] = []
     try:
         policy = read_policy(file, instance_type, instance_count) if file else default_policy()
-        plan, traffic = _plan(policy, endpoint, rps, blue_errors)
-        reports = _own_alarms(plan) if file and plan else []
-        answer |= _preview(plan, policy, traffic) if file and plan and traffic.requests else {}
-    except PolicyRejectedError as error:
+        inputs = _inputs(policy, endpoint, stack, rps, blue_errors)
+        plan = _plan(inputs)
+        notes = _notes(plan, inputs) if file else ()
+        reports = _own_alarms(plan) if file else []
+        answer |= _preview(plan, policy, inputs.traffic) if file and inputs.traffic.requests else {}
+    except RejectedError as error:
         answer["problems"] += [asdict(one) for one in error.problems]
     reports += [report for one in alarm or () for report in _reports(one, policy or default_policy(), plan)]
     answer["alarms"] = [asdict(one) for one in reports]
@@ -81,51 +90,90 @@ def lint(
         from modeldrop.policy.wire import policy_to_json
 
         wire = {"policy": policy_to_json(policy)} if file and policy else {}
-        print_json({**answer, **wire, "notes": list(plan.notes) if plan and file else []})
+        print_json({**answer, **wire, "notes": list(notes)})
     else:
-        _print(answer, file, policy, plan, reports)
+        _print(answer, file, policy, notes, reports)
     if answer["problems"]:
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def _plan(policy: Policy, endpoint: str, rps: float | None, blue_errors: float) -> tuple[RolloutPlan, Traffic]:
-    """Plan a release onto an endpoint as it is, or onto one like the policy's own."""
+def _inputs(policy: Policy, endpoint: str, stack: str, rps: float | None, blue_errors: float) -> PlanInputs:
+    """Return what a release onto an endpoint as it is would be planned from, or onto one like the policy's own."""
     from modeldrop.rollout.model import LiveAnswers, LiveState, PlanInputs, Stack, Traffic
-    from modeldrop.rollout.plan import plan_rollout
 
-    want = policy.endpoint
-    live: LiveState | None = LiveState("LIVE", want.instance_type, want.instance_count)
+    values = Stack("gpu", "cpu", "ami", "role", "role", "modeldrop", stack)
+    release = PlanInputs(endpoint or "ENDPOINT", "RELEASE", "s3://approved/model.tar.gz", policy, values)
+    if endpoint:
+        return _as_it_is(release)
     traffic = Traffic()
     if rps is not None:
         requests = max(1, round(rps * 3600))
         traffic = Traffic(requests, round(requests * blue_errors), measured=False)
     answers = LiveAnswers("s3://captures/LIVE", 1_000_000, ASSUMED_SHARES) if policy.quality.output else LiveAnswers()
-    if endpoint:
-        live, traffic, answers = _as_it_is(endpoint, policy.quality.output)
-    stack = Stack("gpu", "cpu", "ami", "role", "role", "modeldrop", "modeldrop")
-    inputs = PlanInputs(
-        endpoint or "ENDPOINT", "RELEASE", "s3://approved/model.tar.gz", policy, stack, live, traffic, answers
+    live = LiveState("LIVE", policy.endpoint.instance_type, policy.endpoint.instance_count)
+    return replace(release, live=live, traffic=traffic, answers=answers)
+
+
+def _as_it_is(release: PlanInputs) -> PlanInputs:
+    """Add the endpoint as the workflow would read it; RejectedError where nothing can be planned for it now."""
+    from cli.account import Account
+    from modeldrop.aws import endpoints
+    from modeldrop.aws.plan_inputs import Reach, gather
+    from modeldrop.errors import ParkedError, Problem, RejectedError
+    from modeldrop.release.observe import UnknownStatusError
+
+    account = Account()
+    reach = Reach(
+        sagemaker=account.client("sagemaker"),
+        cloudwatch=account.client("cloudwatch"),
+        application_autoscaling=account.client("application-autoscaling"),
+        service_quotas=account.client("service-quotas"),
+        s3=account.client("s3"),
     )
-    return plan_rollout(inputs), traffic
+    seen = endpoints.describe(reach.sagemaker, release.endpoint)
+    try:
+        if release.policy.quality.output:
+            prefix = _captures_prefix(account, release.stack.name)
+            release = replace(release, stack=replace(release.stack, capture_prefix=prefix))
+        return gather(reach, release, seen, datetime.now(UTC))
+    except UnknownStatusError as error:
+        raise CommandError(f"endpoint {release.endpoint}: {error}") from None
+    except ParkedError as error:
+        moves = seen.standing == "moving"
+        code = "ENDPOINT_MOVING" if moves else "ENDPOINT_BROKEN"
+        fix = "Lint again then; a release would wait for it." if moves else "A release would be parked for it."
+        raise RejectedError([Problem(code, str(error), release.endpoint, fix)]) from None
 
 
-def _as_it_is(endpoint: str, output: str) -> tuple[LiveState | None, Traffic, LiveAnswers]:
-    from datetime import UTC, datetime
+def _captures_prefix(account: Account, stack: str) -> str:
+    """Return where the stack reads captured answers; without the stack any bucket counts, which is told."""
+    from cli.account import find_stack
+    from modeldrop.release.reports import captures_prefix
 
-    from modeldrop.aws import captures, endpoints, measurements
-    from modeldrop.judge.clump import clump_size
-    from modeldrop.rollout.model import LiveAnswers, LiveState, Traffic
+    try:
+        return captures_prefix(find_stack(stack, account).approved_bucket)
+    except CommandError:
+        return ANY_BUCKET
 
-    seen = endpoints.describe(endpoint)
-    if seen.standing == "absent":
-        return None, Traffic(), LiveAnswers()
-    config, at = endpoints.describe_config(seen.config) or {}, datetime.now(UTC)
-    variants = config.get("ProductionVariants", [{}])
-    hour = measurements.last_hour(endpoint, at)
-    answers = captures.last_hour(config, endpoint, output, "s3://", at) if output else LiveAnswers()
-    live = LiveState(seen.config, variants[0].get("InstanceType", ""), seen.desired_count or seen.instance_count)
-    clump = clump_size(hour.minutes)
-    return live, Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump), answers
+
+def _plan(inputs: PlanInputs) -> RolloutPlan:
+    """Plan; RejectedError where the quota would park the release."""
+    from modeldrop.errors import ParkedError, Problem, RejectedError
+    from modeldrop.rollout.plan import plan_rollout
+
+    try:
+        return plan_rollout(inputs)
+    except ParkedError as error:
+        fix = "A release would be parked for it."
+        raise RejectedError([Problem("QUOTA", str(error), "endpoint.instance_count", fix)]) from None
+
+
+def _notes(plan: RolloutPlan, inputs: PlanInputs) -> tuple[str, ...]:
+    """Return the plan's notes, and what it was made without."""
+    unknown = list(inputs.unknown())
+    if inputs.stack.capture_prefix == ANY_BUCKET:
+        unknown.append(f"whether answers are captured to the bucket of stack {inputs.stack.name}, which was not found")
+    return (*plan.notes, *([f"not known, so not checked: {', '.join(unknown)}"] if unknown else []))
 
 
 def _own_alarms(plan: RolloutPlan) -> list[AlarmReport]:
@@ -192,7 +240,7 @@ def _print(
     answer: dict[str, Any],
     file: Path | None,
     policy: Policy | None,
-    plan: RolloutPlan | None,
+    notes: tuple[str, ...],
     reports: list[AlarmReport],
 ) -> None:
     for one in answer["problems"]:
@@ -206,14 +254,13 @@ def _print(
             say(f"  misses  {text}")
         for text in report.warnings:
             say(f"  note    {text}")
-    if file and plan:
-        for note in plan.notes:
-            say(f"note  {note}")
+    for note in notes:
+        say(f"note  {note}")
     if "powers" in answer:
-        _print_powers(answer, plan)
+        _print_powers(answer)
 
 
-def _print_powers(answer: dict[str, Any], plan: RolloutPlan | None) -> None:
+def _print_powers(answer: dict[str, Any]) -> None:
     rows = []
     for one in answer["powers"]:
         rate = NEVER[one["metric"]] if one["green_rate"] is None else f"{one['green_rate']:.2%} of green"

@@ -24,9 +24,11 @@ from cli.demo.traffic import RATE_PER_SECOND, Seen, Traffic
 from cli.dropping import drop_model
 from cli.failures import CommandError
 from cli.following import follow
-from cli.looking import read_fleets
 from cli.screen import Screen, screen
 from localcloud.cloud import LocalCloud
+from modeldrop.aws import measurements
+from modeldrop.aws.measurements import Scope
+from modeldrop.judge.bins import period_start
 from modeldrop.release.record import ReleaseRecord
 
 ENDPOINT, STACK = "sentiment", "modeldrop"
@@ -182,14 +184,14 @@ def canary_requests(stack: Stack, record: ReleaseRecord) -> int | None:
     shifts, bakes = passage.get("shifts", []), passage.get("bakes", [])
     if not bakes or record.plan.get("first_release"):
         return None
-    start = datetime.fromisoformat(shifts[0][0])
-    promoted = record.outcome == "promoted" and len(shifts) > 1
-    end = datetime.fromisoformat(shifts[1][0] if promoted else record.finished_at)
     period = int(record.plan["metrics_every"])
-    if promoted:
-        end -= timedelta(seconds=end.timestamp() % period)
-    fleets = read_fleets(stack, record.endpoint, {"green": record.release}, start, end, period)
-    return fleets["green"].requests or 0
+    start = period_start(datetime.fromisoformat(shifts[0][0]), period)
+    promoted = record.outcome == "promoted" and len(shifts) > 1
+    until = period_start(datetime.fromisoformat(shifts[1][0] if promoted else record.finished_at), period)
+    end = until if promoted else until + timedelta(seconds=period)
+    green = {"green": Scope(record.endpoint, record.release)}
+    found = measurements.counts(stack.account.client("cloudwatch"), green, start, end, period, None)
+    return sum(one.requests for one in found["green"].values())
 
 
 def _print_message(shown: Screen, message: Message) -> None:

@@ -37,7 +37,7 @@ def put(client, bucket, lines, *, release="r-1", hour=NOW, name="00-00-000-a"):
 
 
 def by_period(bucket, start, end, release="r-1"):
-    return captures.by_period(f"s3://{bucket}/captures/{release}", "sentiment", "label", start, end, 10)
+    return captures.by_period(clients.s3(), f"s3://{bucket}/captures/{release}", "sentiment", "label", start, end, 10)
 
 
 def test_answers_are_counted_by_period_and_class(client, bucket):
@@ -87,7 +87,7 @@ def test_the_live_model_s_last_hour_gives_its_classes(client, bucket):
     lines = [line(NOW - timedelta(seconds=n), "a" if n % 4 else "b") for n in range(1, 101)]
     put(client, bucket, lines)
     config = {"DataCaptureConfig": {"EnableCapture": True, "DestinationS3Uri": f"s3://{bucket}/captures/r-1"}}
-    found = captures.last_hour(config, "sentiment", "label", f"s3://{bucket}/captures/", NOW)
+    found = captures.last_hour(clients.s3(), config, "sentiment", "label", f"s3://{bucket}/captures/", NOW)
     assert (found.answers, found.shares) == (100, {"a": 0.75, "b": 0.25})
 
 
@@ -100,4 +100,4 @@ def test_the_live_model_s_last_hour_gives_its_classes(client, bucket):
     ],
 )
 def test_what_is_not_captured_to_us_is_not_read(config):
-    assert captures.last_hour(config, "sentiment", "label", "s3://b/captures/", NOW).captured_to == ""
+    assert captures.last_hour(object(), config, "sentiment", "label", "s3://b/captures/", NOW).captured_to == ""

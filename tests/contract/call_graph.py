@@ -1,7 +1,7 @@
 """What a handler can reach, read from the code and not run: functions of ours, client calls, settings.
 
-From a handler, every function of ours that it names is followed. A method is followed by its name alone, so the answer
-errs on the side of too much.
+From a handler, every function of ours that it names is followed. A parameter is a client where its type says so. A
+method is followed by its name alone, so the answer errs on the side of too much.
 """
 
 from __future__ import annotations
@@ -99,6 +99,22 @@ def client_of(node: ast.expr, bound: dict[str, str]) -> str | None:
     return None
 
 
+@cache
+def client_types(module: str) -> dict[str, str]:
+    """The client that a type of boto3-stubs is of, for each that a module imports."""
+    imports = [node for node in ast.walk(tree(module)) if isinstance(node, ast.ImportFrom) and node.module]
+    stubs = [node for node in imports if node.module.startswith("mypy_boto3_")]
+    return {alias.name: node.module.removeprefix("mypy_boto3_") for node in stubs for alias in node.names}
+
+
+def given_clients(symbol: Symbol, definition: ast.AST) -> dict[str, str]:
+    """The parameters of a function, and of the functions in it, that are clients."""
+    types = client_types(symbol.module)
+    parameters = [node for node in ast.walk(definition) if isinstance(node, ast.arg) and node.annotation]
+    named = {one.arg: ast.unparse(one.annotation).removesuffix(" | None") for one in parameters}
+    return {parameter: types[kind] for parameter, kind in named.items() if kind in types}
+
+
 def called(attribute: str, client: str, definition: ast.AST) -> set[str]:
     """The client's methods that one use of it stands for; a paginator's are the operations the function spells out."""
     if attribute == "get_paginator":
@@ -112,7 +128,7 @@ def read(symbol: Symbol) -> tuple[set[Symbol], set[Call]]:
     definition = body(symbol)
     if definition is None or isinstance(definition, ast.ClassDef):
         return set(), set()
-    known, named, calls, bound = names(symbol.module), set(), set(), {}
+    known, named, calls, bound = names(symbol.module), set(), set(), given_clients(symbol, definition)
     for node in ast.walk(definition):
         if isinstance(node, ast.Assign) and (client := client_of(node.value, {})):
             bound |= {target.id: client for target in node.targets if isinstance(target, ast.Name)}

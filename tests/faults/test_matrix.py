@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from modeldrop.aws import cleanup, endpoints, golden
+from modeldrop.aws import cleanup, clients, endpoints, golden
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.handlers import (
     admit,
@@ -94,7 +94,9 @@ def scaling_late(stack: ExitStack) -> None:
         stack,
         start_rollout,
         "scaling_before",
-        lambda _table, _plan, record, _at: start_rollout.scaling.to_json(start_rollout.scaling.read(record.endpoint)),
+        lambda _table, _plan, record, _at: start_rollout.scaling.to_json(
+            start_rollout.scaling.read(clients.application_autoscaling(), record.endpoint)
+        ),
     )
 
 

@@ -46,6 +46,10 @@ def test_a_model_at_the_limit_of_serverless_stays_there() -> None:
     assert rehearsal_place("serverless", 0, 5 * GIB) == ("serverless", "")
 
 
+def test_without_the_model_s_size_the_place_is_the_one_that_was_asked_for() -> None:
+    assert rehearsal_place("serverless", None, None) == ("serverless", "")
+
+
 def test_a_model_too_large_for_the_default_instance_gets_the_next_that_holds_it() -> None:
     assert rehearsal_place("ml.c5.large", 9 * GIB, 10 * GIB)[0] == "ml.m5.xlarge"
     assert rehearsal_place("ml.c5.large", 9 * GIB, 1000 * GIB)[0] == "ml.m5.12xlarge"

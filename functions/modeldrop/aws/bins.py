@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from modeldrop.aws import captures, measurements, objects
-from modeldrop.aws.measurements import Scope
+from modeldrop.aws import captures, clients, objects
+from modeldrop.aws.fleets import bins_between, fleets_of
 from modeldrop.judge.answers import AnswerBin, gathered, read_answers
-from modeldrop.judge.bins import Bin, Counts, read_bins
+from modeldrop.judge.bins import Bin, closed_until, period_start, read_bins
 from modeldrop.judge.terms import Terms, write_bins
 from modeldrop.observability import logger
 from modeldrop.release.observe import Passage, touches_shift
@@ -70,12 +70,12 @@ def up_to_now(record: ReleaseRecord, plan: RolloutPlan, passage: Passage, at: da
 
 def _new_answers(frozen: Sequence[AnswerBin], plan: RolloutPlan, passage: Passage, at: datetime) -> list[AnswerBin]:
     period = plan.metrics_every
-    begin = frozen[-1].end if frozen else _floor(passage.canary_started or at, period)
-    end = _floor(at - timedelta(seconds=plan.capture_lag), period)
+    begin = frozen[-1].end if frozen else period_start(passage.canary_started or at, period)
+    end = closed_until(at, plan.capture_lag, period)
     if end <= begin or plan.drift is None:
         return []
     blue, green = (
-        captures.by_period(prefix, plan.endpoint, plan.quality_output, begin, end, period)
+        captures.by_period(clients.s3(), prefix, plan.endpoint, plan.quality_output, begin, end, period)
         for prefix in (plan.captured_to, plan.capture_to)
     )
     fresh = []
@@ -89,35 +89,7 @@ def _new_answers(frozen: Sequence[AnswerBin], plan: RolloutPlan, passage: Passag
 
 def _new_bins(frozen: Sequence[Bin], plan: RolloutPlan, passage: Passage, at: datetime) -> list[Bin]:
     period = plan.metrics_every
-    begin = frozen[-1].start + timedelta(seconds=period) if frozen else _floor(passage.canary_started or at, period)
-    end = _floor(at - timedelta(seconds=plan.metric_lag), period)
-    if end <= begin:
-        return []
-    scopes = {
-        "all": Scope(plan.endpoint),
-        "green": Scope(plan.endpoint, plan.release),
-        "blue": Scope(plan.endpoint, plan.previous_config),
-    }
-    counts = measurements.counts(scopes, begin, end, period, plan.slow_ms)
-    fresh = []
-    for number in range(int((end - begin).total_seconds()) // period):
-        start = begin + timedelta(seconds=number * period)
-        whole, green, own = (counts[name].get(start) for name in ("all", "green", "blue"))
-        shift = touches_shift(passage, start, start + timedelta(seconds=period))
-        fresh.append(Bin(start, period, own or _rest(whole, green), green, seen_at=at, shift=shift))
-    return fresh
-
-
-def _rest(whole: Counts | None, green: Counts | None) -> Counts | None:
-    """Return all traffic less green's: blue has no dimension of its own until the endpoint was updated once."""
-    if whole is None:
-        return None
-    if green is None:
-        return whole
-    slow = None if whole.slow is None or green.slow is None else max(0, whole.slow - green.slow)
-    return Counts(max(0, whole.requests - green.requests), max(0, whole.errors - green.errors), slow)
-
-
-def _floor(moment: datetime, period: int) -> datetime:
-    seconds = int(moment.timestamp()) // period * period
-    return datetime.fromtimestamp(seconds, UTC)
+    begin = frozen[-1].end if frozen else period_start(passage.canary_started or at, period)
+    end = closed_until(at, plan.metric_lag, period)
+    fresh = bins_between(clients.cloudwatch(), fleets_of(plan), begin, end, period, plan.slow_ms)
+    return [replace(one, seen_at=at, shift=touches_shift(passage, one.start, one.end)) for one in fresh]

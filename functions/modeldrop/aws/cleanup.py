@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from modeldrop.aws import alarms, endpoints, objects, scaling
+from modeldrop.aws import alarms, clients, endpoints, objects, scaling
 from modeldrop.aws.attempts import attempt
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.aws.scaling import Scaling
@@ -31,7 +31,7 @@ def scene_of(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -
     began = "" if record.rollout.get("moved") else record.rollout.get("started_at")
     return Scene(
         release=record.release,
-        seen=endpoints.describe(record.endpoint),
+        seen=endpoints.describe(clients.sagemaker(), record.endpoint),
         previous=record.plan.get("previous_config", ""),
         first_release=bool(record.plan.get("first_release", False)),
         started=bool(record.rollout.get("started_at")),
@@ -60,7 +60,7 @@ def tidy(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -> li
 def end_rehearsal(record: ReleaseRecord) -> bool:
     """Delete everything the rehearsal made; safe to call again. False while it is being created: AWS refuses then."""
     name = rehearsal_name(record.release)
-    if endpoints.describe(name).status == "Creating":
+    if endpoints.describe(clients.sagemaker(), name).status == "Creating":
         return False
     endpoints.delete_endpoint(name, record.release)
     endpoints.delete_config(name, record.release)
@@ -90,7 +90,7 @@ def retire(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: bool) -> 
     """Delete model and config of good releases beyond those the policy retains; False without the lease."""
     if not holds_lease:
         return False
-    live, seen = table.live(record.endpoint), endpoints.describe(record.endpoint)
+    live, seen = table.live(record.endpoint), endpoints.describe(clients.sagemaker(), record.endpoint)
     if live.live != record.release:  # a newer release retires
         return True
     retain = max(2, policy_from_json(record.policy).retain)
@@ -118,7 +118,7 @@ def mend_scaling(table: ReleaseTable, record: ReleaseRecord, *, holds_lease: boo
             record.release,
             scene.previous,
         )
-    if scaling.lacks(scaling.read(record.endpoint), wanted):
+    if scaling.lacks(scaling.read(clients.application_autoscaling(), record.endpoint), wanted):
         scaling.restore(record.endpoint, wanted)
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -11,6 +11,9 @@ from modeldrop.aws import clients
 from modeldrop.aws.failures import code, message
 from modeldrop.errors import ParkedError, TransientError
 from modeldrop.release.observe import ABSENT, EndpointView, view
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
 
 # a name that exists is refused with ValidationException and this text
 EXISTS = "already exist"
@@ -27,20 +30,20 @@ class EndpointBusyError(Exception):
     """SageMaker does not take a change now: the endpoint is being changed, and not by this release."""
 
 
-def describe(endpoint: str) -> EndpointView:
+def describe(sagemaker: SageMakerClient, endpoint: str) -> EndpointView:
     """Describe an endpoint; ABSENT when there is none."""
     try:
-        return view(clients.sagemaker().describe_endpoint(EndpointName=endpoint))
+        return view(sagemaker.describe_endpoint(EndpointName=endpoint))
     except ClientError as error:
         if _is_gone(error):
             return ABSENT
         raise
 
 
-def describe_config(name: str) -> dict[str, Any] | None:
+def describe_config(sagemaker: SageMakerClient, name: str) -> dict[str, Any] | None:
     """Describe an endpoint config; None when there is none."""
     try:
-        return dict(clients.sagemaker().describe_endpoint_config(EndpointConfigName=name))
+        return dict(sagemaker.describe_endpoint_config(EndpointConfigName=name))
     except ClientError as error:
         if _is_gone(error):
             return None
@@ -100,7 +103,7 @@ def owner(arn: str) -> str:
 
 def delete_endpoint(name: str, release: str) -> bool:
     """Delete an endpoint that this release made; True when it is gone or going, False when it is another's."""
-    found = describe(name)
+    found = describe(clients.sagemaker(), name)
     if found.status in ("", "Deleting"):
         return True
     return _delete_own(found.arn, release, lambda: clients.sagemaker().delete_endpoint(EndpointName=name))
@@ -148,7 +151,7 @@ def _create_or_adopt(call: Any, request: Mapping[str, Any], arn: Callable[[], st
 
 def _is_on(request: Mapping[str, Any]) -> bool:
     """Say whether the endpoint serves the config that was asked for, or is on its way to it."""
-    found = describe(request["EndpointName"])
+    found = describe(clients.sagemaker(), request["EndpointName"])
     return request["EndpointConfigName"] in (found.config, found.pending_config)
 
 
@@ -162,7 +165,7 @@ def _model_arn(name: str) -> str:
 
 
 def _config_arn(name: str) -> str:
-    return str((describe_config(name) or {}).get("EndpointConfigArn", ""))
+    return str((describe_config(clients.sagemaker(), name) or {}).get("EndpointConfigArn", ""))
 
 
 def _start(call: Any, request: Mapping[str, Any]) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modeldrop.aws import clients
 from modeldrop.judge.bins import Counts
+from modeldrop.rollout.alarms import VARIANT
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
 
 NAMESPACE = "AWS/SageMaker"
-VARIANT = "AllTraffic"
 
 Series = dict[datetime, float]
 # points of a latency chart: more would not be seen, and the card travels as an event of at most 256 KB
@@ -38,7 +40,12 @@ class Scope:
 
 
 def counts(
-    scopes: Mapping[str, Scope], start: datetime, end: datetime, period_seconds: int, slow_ms: float | None
+    cloudwatch: CloudWatchClient,
+    scopes: Mapping[str, Scope],
+    start: datetime,
+    end: datetime,
+    period_seconds: int,
+    slow_ms: float | None,
 ) -> dict[str, dict[datetime, Counts]]:
     """Return, by scope and by period start, requests, errors and slow requests; a period without data is absent.
 
@@ -55,14 +62,16 @@ def counts(
         # ModelLatency is in microseconds; TC counts the requests at or under the limit
         stats |= {"timed": ("ModelLatency", "SampleCount"), "quick": ("ModelLatency", f"TC(:{slow_ms * 1000:.0f})")}
     wanted = {f"{scope}_{stat}": (scopes[scope], *stats[stat]) for scope in scopes for stat in stats}
-    series = _read(wanted, start, end, period_seconds)
+    series = _read(cloudwatch, wanted, start, end, period_seconds)
     return {
         scope: _fleet({stat: series[f"{scope}_{stat}"] for stat in stats}, with_slow=slow_ms is not None)
         for scope in scopes
     }
 
 
-def percentiles(scopes: Mapping[str, Scope], start: datetime, end: datetime, period_seconds: int) -> dict[str, Any]:
+def percentiles(
+    cloudwatch: CloudWatchClient, scopes: Mapping[str, Scope], start: datetime, end: datetime, period_seconds: int
+) -> dict[str, Any]:
     """Return {since, every, and by scope {p50: [...], p99: [...]}} of the model's latency in milliseconds.
 
     One number for every `every` seconds, None where there was no data; a scope without any is None: percentiles of
@@ -71,7 +80,7 @@ def percentiles(scopes: Mapping[str, Scope], start: datetime, end: datetime, per
     every = chart_period((end - start).total_seconds(), period_seconds)
     since = datetime.fromtimestamp(int(start.timestamp()) // every * every, UTC)
     wanted = {f"{name}_{stat}": (scopes[name], "ModelLatency", stat) for name in scopes for stat in ("p50", "p99")}
-    series = _read(wanted, since, end, every)
+    series = _read(cloudwatch, wanted, since, end, every)
     moments = [
         since + timedelta(seconds=every * number) for number in range(ceil((end - since).total_seconds() / every))
     ]
@@ -109,7 +118,7 @@ class LastHour:
     minutes: tuple[Counts, ...] = ()
 
 
-def last_hour(endpoint: str, now: datetime) -> LastHour:
+def last_hour(cloudwatch: CloudWatchClient, endpoint: str, now: datetime) -> LastHour:
     """Read what the live model did in the hour before a release; days of minutes give the peak."""
     scope = Scope(endpoint)
     start = now - timedelta(hours=1)
@@ -119,9 +128,9 @@ def last_hour(endpoint: str, now: datetime) -> LastHour:
         "server": (scope, "Invocation5XXErrors", "Sum"),
         "p95": (scope, "ModelLatency", "p95"),
     }
-    hour = _read(wanted, start, now, 3600)
-    busy = _read({"busy": (scope, "Invocations", "Sum")}, now - timedelta(days=3), now, 60)["busy"]
-    minutes = counts({"blue": scope}, start, now, 60, None)["blue"]
+    hour = _read(cloudwatch, wanted, start, now, 3600)
+    busy = _read(cloudwatch, {"busy": (scope, "Invocations", "Sum")}, now - timedelta(days=3), now, 60)["busy"]
+    minutes = counts(cloudwatch, {"blue": scope}, start, now, 60, None)["blue"]
     p95 = max(hour["p95"].values(), default=None)
     return LastHour(
         requests=int(sum(hour["requests"].values())),
@@ -146,7 +155,11 @@ def _fleet(series: Mapping[str, Series], *, with_slow: bool) -> dict[datetime, C
 
 
 def _read(
-    wanted: Mapping[str, tuple[Scope, str, str]], start: datetime, end: datetime, period_seconds: int
+    cloudwatch: CloudWatchClient,
+    wanted: Mapping[str, tuple[Scope, str, str]],
+    start: datetime,
+    end: datetime,
+    period_seconds: int,
 ) -> dict[str, Series]:
     queries: Any = [
         {
@@ -159,7 +172,7 @@ def _read(
         }
         for name, (scope, metric, stat) in wanted.items()
     ]
-    pages: Iterable[Any] = clients.cloudwatch().get_paginator("get_metric_data").paginate(
+    pages: Iterable[Any] = cloudwatch.get_paginator("get_metric_data").paginate(
         MetricDataQueries=queries, StartTime=start, EndTime=end
     )  # fmt: skip
     series: dict[str, Series] = {name: {} for name in wanted}

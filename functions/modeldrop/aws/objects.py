@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
 from modeldrop.aws import clients
 from modeldrop.aws.failures import code
 from modeldrop.aws.parts import PartsReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 
@@ -60,10 +63,13 @@ def open_version(bucket: str, key: str, version_id: str) -> BinaryIO:
     return PartsReader(fetch, described["ContentLength"])  # type: ignore[return-value]  # what is used of it is there
 
 
-def read_bounded(bucket: str, key: str, max_bytes: int, version_id: str = "") -> bytes:
-    """Read an object that must be small; at most `max_bytes` + 1 bytes come back, so that the caller sees an excess."""
+def read_bounded(bucket: str, key: str, max_bytes: int, version_id: str = "", s3: S3Client | None = None) -> bytes:
+    """Read an object that must be small; at most `max_bytes` + 1 bytes come back, so that the caller sees an excess.
+
+    s3: the caller's own client, where it has one.
+    """
     version: Any = {"VersionId": version_id} if version_id else {}
-    body = clients.s3().get_object(Bucket=bucket, Key=key, **version)["Body"]
+    body = (s3 or clients.s3()).get_object(Bucket=bucket, Key=key, **version)["Body"]
     return bytes(body.read(max_bytes + 1))
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from botocore.exceptions import ClientError
 
-from modeldrop.aws import clients
 from modeldrop.aws.failures import code
 
+if TYPE_CHECKING:
+    from mypy_boto3_service_quotas import ServiceQuotasClient
 
-def endpoint_instances(instance_type: str) -> int | None:
-    """Return the quota "<type> for endpoint usage"; None when it cannot be known, which is not a refusal."""
-    wanted = f"{instance_type} for endpoint usage"
+
+def quota_name(instance_type: str) -> str:
+    """Return the name of the quota of instances in endpoints."""
+    return f"{instance_type} for endpoint usage"
+
+
+def endpoint_instances(service_quotas: ServiceQuotasClient, instance_type: str) -> int | None:
+    """Return the quota of one instance type; None when it cannot be known, which is not a refusal."""
+    wanted = quota_name(instance_type)
     try:
-        for page in clients.service_quotas().get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker"):
+        for page in service_quotas.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker"):
             for quota in page["Quotas"]:
                 if quota["QuotaName"] == wanted:
                     return int(quota["Value"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modeldrop.aws import bins, measurements, objects
+from modeldrop.aws import bins, clients, measurements, objects
 from modeldrop.aws.bins import Frozen
 from modeldrop.aws.measurements import Scope
 from modeldrop.clock import now
@@ -27,7 +27,9 @@ def harm(record: ReleaseRecord) -> Harm:
         return Harm(0, 0)
     scope = {"green": Scope(record.endpoint, record.release)}
     slow_ms = record.plan["slow_ms"]
-    green = measurements.counts(scope, moment(started), now(), record.plan["metrics_every"], slow_ms)["green"].values()
+    period = record.plan["metrics_every"]
+    found = measurements.counts(clients.cloudwatch(), scope, moment(started), now(), period, slow_ms)
+    green = found["green"].values()
     slow = [one.slow for one in green if one.slow is not None]
     return Harm(
         green_requests=sum(one.requests for one in green),
@@ -45,7 +47,8 @@ def latency(record: ReleaseRecord) -> dict[str, Any] | None:
         "blue": Scope(record.endpoint, record.plan["previous_config"]),
         "green": Scope(record.endpoint, record.release),
     }
-    return measurements.percentiles(scopes, moment(bakes[0]), now(), record.plan["metrics_every"])
+    period = record.plan["metrics_every"]
+    return measurements.percentiles(clients.cloudwatch(), scopes, moment(bakes[0]), now(), period)
 
 
 def write(record: ReleaseRecord, card: dict[str, Any]) -> None:

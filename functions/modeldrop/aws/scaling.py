@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from modeldrop.aws import clients
 from modeldrop.aws.failures import code
+from modeldrop.rollout.alarms import VARIANT
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
 
 NAMESPACE: Final = "sagemaker"
 DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
@@ -34,18 +38,17 @@ class Scaling:
 
 def resource_id(endpoint: str) -> str:
     """Return the scalable target's id."""
-    return f"endpoint/{endpoint}/variant/AllTraffic"
+    return f"endpoint/{endpoint}/variant/{VARIANT}"
 
 
-def read(endpoint: str) -> Scaling | None:
+def read(application_autoscaling: ApplicationAutoScalingClient, endpoint: str) -> Scaling | None:
     """Return what is registered; None when the variant does not scale."""
-    client = clients.application_autoscaling()
-    targets = client.describe_scalable_targets(
+    targets = application_autoscaling.describe_scalable_targets(
         ServiceNamespace=NAMESPACE, ResourceIds=[resource_id(endpoint)], ScalableDimension=DIMENSION
     )["ScalableTargets"]
     if not targets:
         return None
-    policies = client.describe_scaling_policies(
+    policies = application_autoscaling.describe_scaling_policies(
         ServiceNamespace=NAMESPACE, ResourceId=resource_id(endpoint), ScalableDimension=DIMENSION
     )["ScalingPolicies"]
     kept = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration", "StepScalingPolicyConfiguration")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from modeldrop.aws import endpoints, signals
+from modeldrop.aws import clients, endpoints, signals
 from modeldrop.aws.attempts import attempt
 from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     if record.outcome is not None:
         return {"settled": True, "wait_seconds": 0}
     attempt("to hold the lease", lambda: hold(table, record, event["execution_arn"], at))
-    seen = endpoints.describe(record.endpoint)
+    seen = endpoints.describe(clients.sagemaker(), record.endpoint)
     if not moves_for(record.release, seen, started=bool(record.rollout.get("started_at"))):
         creating = rehearses(record, at)
         return {"settled": not creating, "wait_seconds": REHEARSAL_LOOK if creating else 0}
@@ -53,7 +53,7 @@ def rehearses(record: ReleaseRecord, at: datetime) -> bool:
     since = record.rollout.get("rehearsing_since")
     if not since or (at - moment(since)).total_seconds() > rehearsal.MAX_SECONDS:
         return False
-    return endpoints.describe(rehearsal.rehearsal_name(record.release)).status == "Creating"
+    return endpoints.describe(clients.sagemaker(), rehearsal.rehearsal_name(record.release)).status == "Creating"
 
 
 def wait_seconds(waited: float) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import alarms, bins, endpoints, messages, signals
+from modeldrop.aws import alarms, bins, clients, endpoints, messages, signals
 from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.bins import Frozen
@@ -86,7 +86,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
 
 def look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, at: datetime) -> Seen:
     """See the endpoint and the counts, and judge."""
-    endpoint = endpoints.describe(record.endpoint)
+    endpoint = endpoints.describe(clients.sagemaker(), record.endpoint)
     passage = passage_from_json(record.rollout.get("passage", {}))
     passage = advance(passage, endpoint, moment(record.rollout["last_look"]), at)
     if plan.first_release or passage.canary_started is None:

@@ -7,19 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modeldrop.artifact.language import compared_again, told
-from modeldrop.aws import captures, endpoints, language, measurements, quotas, scaling, signatures
+from modeldrop.aws import clients, endpoints, language, signatures
+from modeldrop.aws.plan_inputs import Reach, gather
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, ParkedError
-from modeldrop.judge.clump import clump_size
-from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.release.reports import approved_key
+from modeldrop.release.reports import approved_key, captures_prefix
 from modeldrop.release.restore import is_roll_back
-from modeldrop.rollout.plan import LiveAnswers, LiveState, PlanInputs, Stack, Traffic, plan_rollout, plan_to_json
+from modeldrop.rollout.plan import PlanInputs, Stack, plan_rollout, plan_to_json
 from modeldrop.settings import Settings, settings
 from modeldrop.times import iso, moment
 
@@ -36,11 +35,11 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
     gates = policy_from_json(record.policy).gates
     answer = {"rehearse": gates.rehearsal != "off", "approve": gates.approval != "none"}
-    seen = endpoints.describe(record.endpoint)
+    seen = endpoints.describe(clients.sagemaker(), record.endpoint)
     if seen.standing == "moving":
         return {"moving": True, "wait_seconds": wait(table, record, seen, at), **answer}
     compared = compare_again(table, record)
-    plan = plan_rollout(plan_inputs(compared, seen, settings()))
+    plan = plan_rollout(gather(reach(), inputs_of(compared, settings()), seen, at))
     rollout = {name: value for name, value in record.rollout.items() if name != "moving_since"}
     facts = {"plan": plan_to_json(plan), "artifact": compared.artifact, "rollout": rollout}
     table.change(record, fenced=True, phase="planning", **facts)
@@ -78,15 +77,13 @@ def compare_again(table: ReleaseTable, record: ReleaseRecord) -> ReleaseRecord:
     return replace(record, artifact={**record.artifact, "compared_with": live.release, **told(report)})
 
 
-def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> PlanInputs:
-    """Gather what the plan depends on."""
-    policy = policy_from_json(record.policy)
-    live = live_state(record.endpoint, seen)
+def inputs_of(record: ReleaseRecord, stack: Settings) -> PlanInputs:
+    """Return what is known of the release itself, for the plan."""
     return PlanInputs(
         endpoint=record.endpoint,
         release=record.release,
         model_data_url=f"s3://{stack.approved_bucket}/{approved_key(record.endpoint, record.artifact['sha256'])}",
-        policy=policy,
+        policy=policy_from_json(record.policy),
         stack=Stack(
             image_gpu=stack.image_gpu,
             image_cpu=stack.image_cpu,
@@ -95,51 +92,21 @@ def plan_inputs(record: ReleaseRecord, seen: EndpointView, stack: Settings) -> P
             rehearsal_role_arn=stack.rehearsal_role_arn,
             metric_namespace=stack.metric_namespace,
             name=stack.stack_name,
-            capture_prefix=capture_prefix(stack),
+            capture_prefix=captures_prefix(stack.approved_bucket),
         ),
-        live=live,
-        traffic=traffic(record.endpoint) if live else Traffic(),
-        answers=live_answers(record.endpoint, live, policy) if live else LiveAnswers(),
         outputs=tuple(record.artifact["outputs"]) if record.artifact.get("outputs") else None,
         archive_bytes=record.artifact["size_bytes"],
         unpacked_bytes=record.artifact["uncompressed_bytes"],
-        quota=quotas.endpoint_instances(policy.endpoint.instance_type),
         roll_back=is_roll_back(record),
     )
 
 
-def live_state(endpoint: str, seen: EndpointView) -> LiveState | None:
-    """Return what serves now; an endpoint that moves or is broken can't be planned for."""
-    if seen.standing == "absent":
-        return None
-    if seen.standing == "broken":
-        raise ParkedError(
-            f"endpoint {endpoint} is {seen.status} ({seen.failure_reason}); mend or delete it, drop again"
-        )
-    config = endpoints.describe_config(seen.config) or {}
-    variants = config.get("ProductionVariants", [{}])
-    return LiveState(
-        config=seen.config,
-        instance_type=variants[0].get("InstanceType", ""),
-        instance_count=seen.desired_count or seen.instance_count,
-        scales=scaling.read(endpoint) is not None,
+def reach() -> Reach:
+    """Return the clients that the present state is read with."""
+    return Reach(
+        sagemaker=clients.sagemaker(),
+        cloudwatch=clients.cloudwatch(),
+        application_autoscaling=clients.application_autoscaling(),
+        service_quotas=clients.service_quotas(),
+        s3=clients.s3(),
     )
-
-
-def traffic(endpoint: str) -> Traffic:
-    """Read blue's last hour."""
-    hour = measurements.last_hour(endpoint, now())
-    return Traffic(hour.requests, hour.errors, hour.p95_ms, hour.peak_per_second, clump_size(hour.minutes))
-
-
-def capture_prefix(stack: Settings) -> str:
-    """Return what the prefix of every release's captured answers begins with."""
-    return f"s3://{stack.approved_bucket}/captures/"
-
-
-def live_answers(endpoint: str, live: LiveState, policy: Policy) -> LiveAnswers:
-    """Read which classes of answers the live model gave in the last hour, where they are captured to our bucket."""
-    if not policy.quality.output:
-        return LiveAnswers()
-    config = endpoints.describe_config(live.config) or {}
-    return captures.last_hour(config, endpoint, policy.quality.output, capture_prefix(settings()), now())

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
-from modeldrop.aws import cleanup, endpoints, golden, logs, objects
+from modeldrop.aws import cleanup, clients, endpoints, golden, logs, objects
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
@@ -46,7 +46,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
 def step(record: ReleaseRecord, age: float) -> dict[str, Any]:
     """Take the rehearsal's next step; what it found once it is over, and nothing before."""
     name, plan = rehearsal_name(record.release), plan_from_json(record.plan)
-    seen = endpoints.describe(name)
+    seen = endpoints.describe(clients.sagemaker(), name)
     refuse_aborted(record, seen)
     answers = None
     match next_step(seen, age):

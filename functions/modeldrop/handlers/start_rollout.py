@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from modeldrop.aws import cleanup, endpoints, scaling, signals
+from modeldrop.aws import cleanup, clients, endpoints, scaling, signals
 from modeldrop.aws.endpoints import EndpointBusyError
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     plan = plan_from_json(record.plan)
     if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
         raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
-    seen = endpoints.describe(record.endpoint)
+    seen = endpoints.describe(clients.sagemaker(), record.endpoint)
     if record.release not in (seen.config, seen.pending_config):
         if not is_ready(plan, seen):
             return wait(table, record, plan, at)
@@ -95,7 +95,7 @@ def scaling_before(
     if plan.first_release or "scaling" in record.rollout:
         known: dict[str, Any] | None = record.rollout.get("scaling")
         return known
-    found = scaling.read(record.endpoint)
+    found = scaling.read(clients.application_autoscaling(), record.endpoint)
     if found is None or any(found.suspended.values()):
         for earlier in table.recent(record.endpoint, RECENT_RELEASES, consistent=True):
             left = cleanup.scaling_after(earlier) if is_recent(earlier, at) else None

@@ -44,6 +44,30 @@ class Bin:
         return self.start + timedelta(seconds=self.seconds)
 
 
+def blue_of(own: Counts | None, whole: Counts | None, green: Counts | None) -> Counts | None:
+    """Return blue's counts in one period: its own, or all traffic less green's of that same period.
+
+    Blue has no dimension of its own until the endpoint was updated once. None: there was no data, or green's counts are
+    ahead of those of all traffic, so that their difference says nothing of blue.
+    """
+    if own is not None or whole is None or green is None:
+        return own or whole
+    if green.requests > whole.requests:
+        return None
+    slow = None if whole.slow is None or green.slow is None else max(0, whole.slow - green.slow)
+    return Counts(whole.requests - green.requests, max(0, whole.errors - green.errors), slow)
+
+
+def period_start(moment: datetime, period_seconds: int) -> datetime:
+    """Return when the metric period began that a moment lies in: periods begin on the clock's multiples."""
+    return datetime.fromtimestamp(int(moment.timestamp()) // period_seconds * period_seconds, UTC)
+
+
+def closed_until(at: datetime, lag_seconds: int, period_seconds: int) -> datetime:
+    """Return the end of the newest period whose counts are final: they come up to the metric lag after its end."""
+    return period_start(at - timedelta(seconds=lag_seconds), period_seconds)
+
+
 def bin_to_json(one: Bin) -> dict[str, Any]:
     """Return the bin as one line of bins.jsonl holds it; `seen_at` and `shift` only where they say something."""
     line: dict[str, Any] = {"t": stamp(one.start), "seconds": one.seconds}

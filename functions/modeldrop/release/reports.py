@@ -18,6 +18,11 @@ def rehearsal_key(release: str) -> str:
     return f"rehearsal/{release}/model.tar.gz"
 
 
+def captures_prefix(bucket: str) -> str:
+    """Return what the prefix of every release's captured answers begins with."""
+    return f"s3://{bucket}/captures/"
+
+
 def report_key(record: ReleaseRecord, name: str) -> str:
     """Return the key of one of the release's reports."""
     return f"reports/{record.endpoint}/{record.release}/{name}"

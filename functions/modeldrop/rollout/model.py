@@ -68,8 +68,9 @@ class Stack:
 class PlanInputs:
     """Everything a plan is made from. live None: there is no endpoint yet. quota None: not known.
 
-    outputs: of the new model's serving_default; None where they are not known. roll_back: an operator brings an earlier
-    model back, so that what is wrong with the live one is no reason to refuse it.
+    outputs: of the new model's serving_default. archive_bytes, unpacked_bytes: its size. None where they are not known.
+    roll_back: an operator brings an earlier model back, so that what is wrong with the live one is no reason to refuse
+    it.
     """
 
     endpoint: str
@@ -82,9 +83,19 @@ class PlanInputs:
     answers: LiveAnswers = field(default_factory=LiveAnswers)
     outputs: tuple[str, ...] | None = None
     quota: int | None = None
-    archive_bytes: int = 0
-    unpacked_bytes: int = 0
+    archive_bytes: int | None = None
+    unpacked_bytes: int | None = None
     roll_back: bool = False
+
+    def unknown(self) -> tuple[str, ...]:
+        """Say what a plan is made without, and does not check."""
+        rehearsal, output = self.policy.gates.rehearsal, self.policy.quality.output
+        without_size = rehearsal != "off" and (self.archive_bytes is None or self.unpacked_bytes is None)
+        return (
+            *([f"whether the model fits where it is rehearsed ({rehearsal})"] if without_size else []),
+            *([f"whether the model has the output {output}"] if output and self.outputs is None else []),
+            *([f"the quota '{self.policy.endpoint.instance_type} for endpoint usage'"] if self.quota is None else []),
+        )
 
 
 @dataclass(frozen=True)

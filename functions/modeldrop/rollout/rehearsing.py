@@ -14,11 +14,13 @@ OVERHEAD_BYTES = GIB
 LARGER = ("ml.c5.large", "ml.m5.large", "ml.m5.xlarge", "ml.m5.2xlarge", "ml.m5.4xlarge", "ml.m5.12xlarge")
 
 
-def rehearsal_place(asked: str, archive_bytes: int, unpacked_bytes: int) -> tuple[str, str]:
+def rehearsal_place(asked: str, archive_bytes: int | None, unpacked_bytes: int | None) -> tuple[str, str]:
     """Return an instance type, "serverless" or "off", and why it is not the one that was asked for (else empty).
 
-    An instance type that is not in the table is taken as it is.
+    An instance type that is not in the table is taken as it is, and so is every place while the size is not known.
     """
+    if archive_bytes is None or unpacked_bytes is None:
+        return asked, ""
     needed = unpacked_bytes + OVERHEAD_BYTES
     if asked == "serverless":
         disk = archive_bytes + unpacked_bytes

@@ -9,6 +9,7 @@ from dataclasses import replace
 from modeldrop.errors import ParkedError, PolicyRejectedError, Problem
 from modeldrop.judge.answers import DriftTerms
 from modeldrop.policy.model import Policy, Strategy
+from modeldrop.policy.strategies import PROVISIONING_SECONDS
 from modeldrop.rollout import timing
 from modeldrop.rollout.lint import lint
 from modeldrop.rollout.model import (
@@ -323,7 +324,7 @@ def _notes(inputs: PlanInputs, policy: Policy, count: int, canary_instances: int
     if clump > 1:
         whose = "as the policy says" if policy.judge.clump else "as in blue's last hour"
         notes.append(f"failures are taken to come {clump} at a time, {whose}: the judge needs more of them to be sure")
-    hours = (timing.waits_seconds(policy) + timing.PROVISIONING_SECONDS) / 3600
+    hours = (timing.waits_seconds(policy) + PROVISIONING_SECONDS) / 3600
     extra = math.ceil(count * policy.rolling.batch_share - 1e-9) if policy.strategy == "rolling" else count
     notes.append(
         f"the second fleet costs about {extra} x {hours:.1f} instance hours of {policy.endpoint.instance_type}"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modeldrop.policy.strategies import DOWNLOAD_SECONDS, HEALTH_CHECK_SECONDS
 from modeldrop.rollout.alarms import alarm_names
 from modeldrop.rollout.model import RolloutPlan
-from modeldrop.rollout.timing import DOWNLOAD_SECONDS, HEALTH_CHECK_SECONDS
 
 VARIANT = "AllTraffic"
 # a container that gives up before SageMaker does leaves a reason in its log

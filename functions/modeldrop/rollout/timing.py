@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from modeldrop.policy.model import Policy
+from modeldrop.policy.strategies import (
+    DOWNLOAD_SECONDS,
+    HEALTH_CHECK_SECONDS,
+    MAX_EXECUTION_SECONDS,
+    MIN_EXECUTION_SECONDS,
+    PROVISIONING_SECONDS,
+)
 
-# UpdateEndpoint: MaximumExecutionTimeoutInSeconds
-MIN_EXECUTION_SECONDS, MAX_EXECUTION_SECONDS = 600, 28_800
 # every look is 9 history events (Wait 2, Task 5, Choice 2); with the longest waits around it, 540 stay under 10,000
 MAX_LOOKS = 540
 # so many looks come as fast as they are useful, the others are spared
 EAGER_LOOKS = 300
 MIN_LOOK_SECONDS = 2
-# what a fleet may need before it takes traffic; rollout.requests gives SageMaker the last two as limits
-PROVISIONING_SECONDS = 900
-DOWNLOAD_SECONDS = 1_200
-HEALTH_CHECK_SECONDS = 600
 # a deployment that SageMaker itself should have ended by now is stuck (endpoints in Creating for hours are known)
 GRACE_SECONDS = 900
 

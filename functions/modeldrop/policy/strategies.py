@@ -1,0 +1,497 @@
+"""How traffic goes from blue to green: one class a strategy, with its stages, times, request, refusals and words.
+
+A new strategy is one class here, in STRATEGIES, with its section in policy.schema. SageMaker's deployment guardrails do
+the shifting (UpdateEndpoint, DeploymentConfig; developer guide, "Deployment guardrails").
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from modeldrop.errors import Problem
+from modeldrop.policy.units import seconds, share
+
+# UpdateEndpoint: MaximumExecutionTimeoutInSeconds
+MIN_EXECUTION_SECONDS, MAX_EXECUTION_SECONDS = 600, 28_800
+# what a fleet may need before it takes traffic; rollout.requests gives SageMaker the last two as limits
+PROVISIONING_SECONDS = 900
+DOWNLOAD_SECONDS = 1_200
+HEALTH_CHECK_SECONDS = 600
+FLEET_SECONDS = PROVISIONING_SECONDS + DOWNLOAD_SECONDS + HEALTH_CHECK_SECONDS
+# for the shifts themselves, and for what AWS does not document
+RESERVE_SECONDS = 600
+
+StagePhase = Literal["canary", "baking", "final_bake"]
+Sections = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CapacitySize:
+    """Part of a fleet: exactly `instances`, or the fraction `share`; one of the two is set."""
+
+    instances: int | None = None
+    share: float | None = None
+
+    def of(self, instances: int) -> int:
+        """Return the part of so many instances; SageMaker rounds a share up."""
+        return self.instances if self.instances is not None else _part(self.share or 0.0, instances)
+
+    def __str__(self) -> str:
+        """Write the size as a policy does."""
+        return f"{self.share:.0%}" if self.instances is None else f"{self.instances}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Green gets its share of the traffic, as a fraction of 1, and then nothing moves for the bake."""
+
+    green_share: float
+    bake_seconds: int
+    phase: StagePhase
+
+    @property
+    def has_blue(self) -> bool:
+        """Say whether blue answers beside green, so that the two can be compared."""
+        return self.green_share < 1
+
+
+class Strategy(ABC):
+    """What every strategy can say of itself. instances: of the green fleet, which its share counts from."""
+
+    name: ClassVar[str]
+    # the fields of rollout.yaml that set the bakes
+    bake_field: ClassVar[str]
+    all_bake_fields: ClassVar[str]
+
+    # What the policy and the records say.
+
+    @classmethod
+    @abstractmethod
+    def from_sections(cls, sections: Sections) -> Self:
+        """Read the strategy from rollout.yaml's sections, in which every default is filled in."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read the strategy's own part of what `strategy_to_json` wrote."""
+
+    @classmethod
+    @abstractmethod
+    def from_older_record(cls, document: Mapping[str, Any]) -> Self:
+        """Read a plan or policy that was written before strategies were values: a release may be on its way."""
+
+    # How the traffic goes.
+
+    @abstractmethod
+    def stages(self, instances: int) -> tuple[Stage, ...]:
+        """Return the stages in their order; in the last one all traffic is on green."""
+
+    @abstractmethod
+    def deployment(self, instances: int, timeout_seconds: int) -> dict[str, Any]:
+        """Return the strategy's part of UpdateEndpoint's DeploymentConfig."""
+
+    def first_share(self, instances: int) -> float:
+        """Return green's share of the traffic when it first has any."""
+        return self.stages(instances)[0].green_share
+
+    def canary_instances(self, instances: int) -> int:
+        """Return green's instances with traffic in the canary; 0 where there is no canary."""
+        return 0
+
+    def extra_instances(self, instances: int) -> int:
+        """Return how many instances run beside blue at most."""
+        return instances
+
+    def instances_needed(self, instances: int, blue: int) -> int:
+        """Return how many instances of one type run at once at most; blue: instances of that type that are live."""
+        return blue + instances
+
+    def compares(self, instances: int) -> bool:
+        """Say whether there is a stage in which blue is beside green."""
+        return any(stage.has_blue for stage in self.stages(instances))
+
+    def decides_in_one_bake(self, instances: int) -> bool:
+        """Say whether green goes from its first share to all of the traffic."""
+        return sum(stage.has_blue for stage in self.stages(instances)) == 1
+
+    # How long it takes.
+
+    def first_bake_seconds(self, instances: int) -> int:
+        """Return the first bake with blue beside green; 0 where there is none."""
+        first = self.stages(instances)[0]
+        return first.bake_seconds if first.has_blue else 0
+
+    def final_bake_seconds_of(self, instances: int) -> int:
+        """Return the bake with all traffic on green, before blue is gone."""
+        return self.stages(instances)[-1].bake_seconds
+
+    def waits_seconds(self, instances: int) -> int:
+        """Return the sum of the waits that SageMaker makes, which its own timeout must exceed."""
+        return sum(stage.bake_seconds for stage in self.stages(instances))
+
+    def fleets_started(self, instances: int) -> int:
+        """Return how often SageMaker provisions instances, one after the other."""
+        return 1
+
+    def execution_timeout_seconds(self, instances: int) -> int:
+        """Return MaximumExecutionTimeoutInSeconds: waits, time for each fleet and the reserve, bounded."""
+        fleets = self.fleets_started(instances) * FLEET_SECONDS
+        wanted = self.waits_seconds(instances) + fleets + RESERVE_SECONDS
+        return max(MIN_EXECUTION_SECONDS, min(MAX_EXECUTION_SECONDS, wanted))
+
+    # Where a rollout is. SageMaker tells of no bake of 0 s.
+
+    def phase(self, instances: int, bakes_seen: int) -> StagePhase:
+        """Name the stage whose bake was seen last."""
+        told = self._told_stages(instances)
+        return told[min(bakes_seen, len(told)) - 1].phase
+
+    def may_be_last(self, instances: int, bakes_seen: int, seconds_since_first: float) -> bool:
+        """Say whether the bake that was seen last may be the final one.
+
+        A look that came too late misses a bake. So the final one is taken to have begun once it can have.
+        """
+        told = self._told_stages(instances)
+        earliest = sum(stage.bake_seconds for stage in told[:-1])
+        return bakes_seen >= len(told) or seconds_since_first >= earliest
+
+    def _told_stages(self, instances: int) -> tuple[Stage, ...]:
+        stages = self.stages(instances)
+        return tuple(stage for stage in stages if stage.bake_seconds) or stages[-1:]
+
+    # What is refused.
+
+    def policy_problems(self, instances: int, most_instances: int) -> list[Problem]:
+        """Return what the policy alone shows to be wrong; most_instances: what the fleet may scale to."""
+        return self.time_problems(instances)
+
+    def fleet_problems(self, instances: int) -> list[Problem]:
+        """Return why this fleet cannot be split as it is asked for."""
+        return []
+
+    def time_problems(self, instances: int) -> list[Problem]:
+        """Refuse waits that do not fit into the longest deployment that SageMaker allows.
+
+        One fleet's time must fit. Where several start one after the other, they have to be quicker than their limit.
+        """
+        waits = self.waits_seconds(instances)
+        needed = waits + FLEET_SECONDS + RESERVE_SECONDS
+        if needed <= MAX_EXECUTION_SECONDS:
+            return []
+        what = (
+            f"the {self.name} waits are {waits:,} s in all on {instances} instances; with {FLEET_SECONDS:,} s to "
+            f"provision and {RESERVE_SECONDS:,} s in reserve that is {needed:,} s, and a deployment may take "
+            f"{MAX_EXECUTION_SECONDS:,} s"
+        )
+        return [Problem("POLICY_CONFLICT", what, self.bake_field, "Shorten the bake or take larger steps.")]
+
+    # What people are told.
+
+    @abstractmethod
+    def summary(self) -> str:
+        """Say what the policy asks for, in one line."""
+
+    def traffic_words(self, instances: int) -> str:
+        """Say what green has at first, for the message that users meet it."""
+        return self.name
+
+    def notes(self, instances: int) -> list[str]:
+        """Say what the plan will do, where it is not what a reader would expect."""
+        return []
+
+
+@dataclass(frozen=True)
+class Canary(Strategy):
+    """First `size`, bake, then all, bake again."""
+
+    size: CapacitySize
+    bake_seconds: int
+    final_bake_seconds: int
+
+    name: ClassVar = "canary"
+    bake_field: ClassVar = "canary.bake"
+    all_bake_fields: ClassVar = "canary.bake and canary.final_bake"
+
+    @classmethod
+    def from_sections(cls, sections: Sections) -> Self:
+        """Read `canary: {size, bake, final_bake}`."""
+        section = sections["canary"]
+        size = section["size"]
+        capacity = CapacitySize(share=share(size)) if isinstance(size, str) else CapacitySize(instances=size)
+        return cls(capacity, seconds(section["bake"]), seconds(section["final_bake"]))
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a size in instances or as a share, and two bakes."""
+        size = document["size"]
+        part = None if size["share"] is None else float(size["share"])
+        return cls(**{**document, "size": CapacitySize(size["instances"], part)})
+
+    @classmethod
+    def from_older_record(cls, document: Mapping[str, Any]) -> Self:
+        """Read a plan; it names the canary's instances."""
+        return cls(CapacitySize(document["canary_instances"]), document["bake"], document["final_bake"])
+
+    def stages(self, instances: int) -> tuple[Stage, ...]:
+        """Return the canary and the final bake."""
+        first = Stage(self.size.of(instances) / instances, self.bake_seconds, "canary")
+        return (first, _last(self.final_bake_seconds))
+
+    def deployment(self, instances: int, timeout_seconds: int) -> dict[str, Any]:
+        """Return a blue/green update with a CANARY of so many instances."""
+        size = {"Type": "INSTANCE_COUNT", "Value": self.size.of(instances)}
+        routing = {"Type": "CANARY", "WaitIntervalInSeconds": self.bake_seconds, "CanarySize": size}
+        return _blue_green(routing, self.final_bake_seconds_of(instances), timeout_seconds)
+
+    def canary_instances(self, instances: int) -> int:
+        """Return the canary's instances."""
+        return self.size.of(instances)
+
+    def policy_problems(self, instances: int, most_instances: int) -> list[Problem]:
+        """CanarySize is at most half of the instances; for a fleet of one the plan decides what to do instead."""
+        size = self.size.instances
+        problems = []
+        if size is not None and most_instances > 1 and size * 2 > most_instances:
+            what = (
+                f"canary.size is {size} of at most {most_instances} instances; allowed: half of the instances, "
+                f"{most_instances // 2}"
+            )
+            fix = "Make the canary smaller, or the fleet larger."
+            problems.append(Problem("POLICY_CONFLICT", what, "canary.size", fix))
+        return [*problems, *super().policy_problems(instances, most_instances)]
+
+    def fleet_problems(self, instances: int) -> list[Problem]:
+        """Refuse more than half of the fleet, and a share that whole instances more than double."""
+        size, wanted = self.size.of(instances), self.size.share
+        if size > instances // 2:
+            what = f"a canary of {size} of {instances} instances is more than half (SageMaker's CanarySize allows 50%)"
+            fix = f"Use canary.size of at most {instances // 2}, or more instances."
+            return [Problem("CANARY_SIZE", what, "canary.size", fix)]
+        if wanted is not None and size / instances > 2 * wanted:
+            what = f"a share of {wanted:.0%} of {instances} instances is {size} instance, {size / instances:.0%}"
+            fix = f"Ask for {size / instances:.0%} if that is meant, or run at least {math.ceil(1 / wanted / 2)} "
+            return [Problem("CANARY_SIZE", what, "canary.size", f"{fix}instances.")]
+        return []
+
+    def summary(self) -> str:
+        """Say the size and both bakes."""
+        return f"{self.size}, bake {self.bake_seconds} s, final bake {self.final_bake_seconds} s"
+
+    def traffic_words(self, instances: int) -> str:
+        """Say how many instances are the canary."""
+        return f"{self.size.of(instances)} of {instances} instances"
+
+    def notes(self, instances: int) -> list[str]:
+        """Say the canary's size as it is planned."""
+        return [f"canary of {self.traffic_words(instances)} ({self.first_share(instances):.0%} of traffic)"]
+
+
+@dataclass(frozen=True)
+class Linear(Strategy):
+    """Equal steps of `step_share`, a bake after each; after the last step that is the final bake."""
+
+    step_share: float
+    bake_seconds: int
+    final_bake_seconds: int
+
+    name: ClassVar = "linear"
+    bake_field: ClassVar = "linear.bake"
+    all_bake_fields: ClassVar = "linear.bake and linear.final_bake"
+
+    @classmethod
+    def from_sections(cls, sections: Sections) -> Self:
+        """Read `linear: {step, bake, final_bake}`."""
+        section = sections["linear"]
+        return cls(share(section["step"]), seconds(section["bake"]), seconds(section["final_bake"]))
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read the step and two bakes."""
+        return cls(**{**document, "step_share": float(document["step_share"])})
+
+    @classmethod
+    def from_older_record(cls, document: Mapping[str, Any]) -> Self:
+        """Read a plan; it names the step in percent."""
+        return cls(document["linear_step_percent"] / 100, document["bake"], document["final_bake"])
+
+    def stages(self, instances: int) -> tuple[Stage, ...]:
+        """Return a stage for each step."""
+        shares = _steps(self.step_share, instances)
+        return (*_before_last(shares, self.bake_seconds), _last(self.final_bake_seconds))
+
+    def deployment(self, instances: int, timeout_seconds: int) -> dict[str, Any]:
+        """Return a blue/green update with LINEAR steps."""
+        step = {"Type": "CAPACITY_PERCENT", "Value": round(self.step_share * 100)}
+        routing = {"Type": "LINEAR", "WaitIntervalInSeconds": self.bake_seconds, "LinearStepSize": step}
+        return _blue_green(routing, self.final_bake_seconds_of(instances), timeout_seconds)
+
+    def summary(self) -> str:
+        """Say the step and both bakes."""
+        return f"steps of {self.step_share:.0%}, bake {self.bake_seconds} s, final bake {self.final_bake_seconds} s"
+
+
+@dataclass(frozen=True)
+class Rolling(Strategy):
+    """Batches of `batch_share`, replaced in place, a bake after each; after the last one blue is gone."""
+
+    batch_share: float
+    bake_seconds: int
+
+    name: ClassVar = "rolling"
+    bake_field: ClassVar = "rolling.bake"
+    all_bake_fields: ClassVar = "rolling.bake"
+
+    @classmethod
+    def from_sections(cls, sections: Sections) -> Self:
+        """Read `rolling: {batch, bake}`."""
+        section = sections["rolling"]
+        return cls(share(section["batch"]), seconds(section["bake"]))
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read the batch and its bake."""
+        return cls(**{**document, "batch_share": float(document["batch_share"])})
+
+    @classmethod
+    def from_older_record(cls, document: Mapping[str, Any]) -> Self:
+        """Read a plan; it names the batch in percent."""
+        return cls(document["rolling_batch_percent"] / 100, document["bake"])
+
+    def stages(self, instances: int) -> tuple[Stage, ...]:
+        """Return a stage for each batch."""
+        shares = _steps(self.batch_share, instances)
+        return (*_before_last(shares, self.bake_seconds), Stage(1.0, self.bake_seconds, "final_bake"))
+
+    def deployment(self, instances: int, timeout_seconds: int) -> dict[str, Any]:
+        """Return a rolling update."""
+        policy = {
+            "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": round(self.batch_share * 100)},
+            "WaitIntervalInSeconds": self.bake_seconds,
+            "MaximumExecutionTimeoutInSeconds": timeout_seconds,
+        }
+        return {"RollingUpdatePolicy": policy}
+
+    def extra_instances(self, instances: int) -> int:
+        """Return one batch: blue's instances end as green's take their place."""
+        return _part(self.batch_share, instances)
+
+    def instances_needed(self, instances: int, blue: int) -> int:
+        """Return the larger fleet, and a batch where blue has instances of the type."""
+        return max(instances, blue) + self.extra_instances(instances) if blue else instances
+
+    def fleets_started(self, instances: int) -> int:
+        """Return the number of batches."""
+        return len(_steps(self.batch_share, instances))
+
+    def summary(self) -> str:
+        """Say the batch and its bake."""
+        return f"batches of {self.batch_share:.0%}, bake {self.bake_seconds} s"
+
+    def notes(self, instances: int) -> list[str]:
+        """Say what a roll back costs."""
+        return ["rolling replaces blue batch by batch: rolling back provisions the old instances again"]
+
+
+@dataclass(frozen=True)
+class AllAtOnce(Strategy):
+    """All traffic at once, then the final bake; blue has no traffic beside green, and can take it back."""
+
+    final_bake_seconds: int
+
+    name: ClassVar = "all_at_once"
+    bake_field: ClassVar = "all_at_once.final_bake"
+    all_bake_fields: ClassVar = "all_at_once.final_bake"
+
+    @classmethod
+    def from_sections(cls, sections: Sections) -> Self:
+        """Read `all_at_once: {final_bake}`; without it, canary.final_bake, which it was called before."""
+        earlier = sections["canary"]["final_bake"]
+        return cls(seconds(sections["all_at_once"].get("final_bake", earlier)))
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read the final bake."""
+        return cls(**document)
+
+    @classmethod
+    def from_older_record(cls, document: Mapping[str, Any]) -> Self:
+        """Read a plan, or a policy, in which the final bake was canary's."""
+        return cls(document["final_bake"] if "final_bake" in document else document["canary"]["final_bake_seconds"])
+
+    def stages(self, instances: int) -> tuple[Stage, ...]:
+        """Return the final bake."""
+        return (_last(self.final_bake_seconds),)
+
+    def deployment(self, instances: int, timeout_seconds: int) -> dict[str, Any]:
+        """Return a blue/green update that shifts once."""
+        routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+        return _blue_green(routing, self.final_bake_seconds_of(instances), timeout_seconds)
+
+    def summary(self) -> str:
+        """Say the final bake."""
+        return f"final bake {self.final_bake_seconds} s"
+
+    def notes(self, instances: int) -> list[str]:
+        """Say what cannot be seen."""
+        return ["no blue beside green: only the SLO alarms and the heartbeat act"]
+
+
+STRATEGIES: tuple[type[Strategy], ...] = (Canary, Linear, Rolling, AllAtOnce)
+DEFAULT_STRATEGY: type[Strategy] = Canary
+# one instance cannot be split; what the default strategy becomes there
+FOR_ONE_INSTANCE: type[Strategy] = AllAtOnce
+
+
+def strategy_from_sections(name: str, sections: Sections) -> Strategy:
+    """Return the strategy of this name as rollout.yaml asks for it."""
+    return _named(name).from_sections(sections)
+
+
+def strategy_to_json(strategy: Strategy) -> dict[str, Any]:
+    """Return the strategy's name, and its fields in a section of that name, for a policy or plan."""
+    return {"strategy": strategy.name, strategy.name: asdict(strategy)}  # type: ignore[call-overload]  # each is a dataclass
+
+
+def strategy_from_json(document: Mapping[str, Any], kind: type[Strategy] | None = None) -> Strategy:
+    """Read the strategy that a policy or plan names, or the one of this kind; KeyError for an unknown name."""
+    kind = kind or _named(document["strategy"])
+    section = document.get(kind.name)
+    return kind.from_older_record(document) if section is None else kind.from_json(section)
+
+
+def _named(name: str) -> type[Strategy]:
+    return {kind.name: kind for kind in STRATEGIES}[name]
+
+
+def _part(fraction: float, instances: int) -> int:
+    """Round up, as SageMaker does, but not for the last digit of a fraction: 7% of 100 is 7."""
+    return math.ceil(fraction * instances - 1e-9)
+
+
+def _steps(fraction: float, instances: int) -> list[float]:
+    """Return green's share after each equal step of whole instances."""
+    step = max(1, _part(fraction, instances))
+    return [min(instances, step * number) / instances for number in range(1, math.ceil(instances / step) + 1)]
+
+
+def _before_last(shares: list[float], bake_seconds: int) -> list[Stage]:
+    """Return the stages in which blue is beside green."""
+    return [Stage(one, bake_seconds, "baking" if number else "canary") for number, one in enumerate(shares[:-1])]
+
+
+def _last(final_bake_seconds: int) -> Stage:
+    # 0 would delete blue at once: nothing could roll back after the last shift
+    return Stage(1.0, max(1, final_bake_seconds), "final_bake")
+
+
+def _blue_green(routing: dict[str, Any], final_bake_seconds: int, timeout_seconds: int) -> dict[str, Any]:
+    policy = {
+        "TrafficRoutingConfiguration": routing,
+        "TerminationWaitInSeconds": final_bake_seconds,
+        "MaximumExecutionTimeoutInSeconds": timeout_seconds,
+    }
+    return {"BlueGreenUpdatePolicy": policy}

@@ -219,16 +219,12 @@ def _tensors(tensors: dict[str, Any]) -> str:
 
 def print_policy(file: Path, policy: Policy) -> None:
     """Print what a policy means with every default filled in."""
-    canary, judge = policy.canary, policy.judge
-    size = canary.size.instances if canary.size.instances is not None else f"{canary.size.share:.0%}"
+    judge, strategy = policy.judge, policy.strategy
     rows = [
         ("endpoint", f"{policy.endpoint.instance_count} x {policy.endpoint.instance_type}"),
         ("metrics every", f"{policy.endpoint.metrics_every_seconds} s"),
-        ("strategy", policy.strategy if policy.strategy_chosen else f"{policy.strategy} (default)"),
-    ]
-    if policy.strategy == "canary":
-        rows.append(("canary", f"{size}, bake {canary.bake_seconds} s, final bake {canary.final_bake_seconds} s"))
-    rows += [
+        ("strategy", strategy.name if policy.strategy_chosen else f"{strategy.name} (default)"),
+        (strategy.name, strategy.summary()),
         ("judge", f"alpha {judge.alpha}, margin {judge.margin}, at least {judge.min_green} green requests"),
         ("dead man", f"{judge.dead_man_seconds} s"),
         ("inconclusive", policy.on_inconclusive),

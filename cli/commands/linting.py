@@ -190,7 +190,7 @@ def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[Alarm
     from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
     from modeldrop.rollout.lint import watched_seconds
 
-    watched = watched_seconds(plan) if plan else max(policy.canary.bake_seconds, policy.canary.final_bake_seconds)
+    watched = watched_seconds(plan) if plan else policy.strategy.longest_bake_seconds(policy.endpoint.instance_count)
     lag = timing.metric_lag_seconds(policy)
     try:
         alarms = read_alarms(json.loads(file.read_bytes()))

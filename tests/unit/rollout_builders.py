@@ -6,29 +6,27 @@ from typing import Any
 
 from modeldrop.policy.model import (
     ArtifactPolicy,
-    CanaryPolicy,
-    CapacitySize,
     EndpointPolicy,
     GatesPolicy,
     JudgePolicy,
-    LinearPolicy,
     Policy,
-    RollingPolicy,
     SloPolicy,
 )
+from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling
 from modeldrop.rollout.plan import LiveState, PlanInputs, RolloutPlan, Stack, Traffic, plan_rollout
 
 RELEASE = "sentiment-20261123201000-4f1c2a"
 GPU = "ml.g5.xlarge"
+# one of each, as the defaults of rollout.yaml have them
+STRATEGIES = (Canary(CapacitySize(instances=1), 600, 600), Linear(0.2, 300, 600), Rolling(0.25, 300), AllAtOnce(600))
+CANARY, LINEAR, ROLLING, ALL_AT_ONCE = STRATEGIES
 
 
 def a_policy(**overrides: Any) -> Policy:
     values: dict[str, Any] = {
         "endpoint": EndpointPolicy(GPU, 10),
-        "strategy": "canary",
-        "canary": CanaryPolicy(CapacitySize(instances=1), 600, 600),
-        "linear": LinearPolicy(0.2, 300, 600),
-        "rolling": RollingPolicy(0.25, 300),
+        "strategy": CANARY,
+        "for_one_instance": ALL_AT_ONCE,
         "slo": SloPolicy(),
         "judge": JudgePolicy(),
         "on_inconclusive": "promote",
@@ -68,7 +66,7 @@ def a_plan(**overrides: Any) -> RolloutPlan:
 def a_demo_policy(**overrides: Any) -> Policy:
     values: dict[str, Any] = {
         "endpoint": EndpointPolicy(GPU, 10, metrics_every_seconds=10),
-        "canary": CanaryPolicy(CapacitySize(instances=1), 30, 20),
+        "strategy": Canary(CapacitySize(instances=1), 30, 20),
         "judge": JudgePolicy(metric_lag_seconds=3, dead_man_seconds=20),
     }
     return a_policy(**(values | overrides))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from modeldrop.errors import PolicyRejectedError
-from modeldrop.policy.model import CanaryPolicy, CapacitySize, SloPolicy
+from modeldrop.policy.model import SloPolicy
+from modeldrop.policy.strategies import Canary, CapacitySize
 from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.lint import lint_alarms
@@ -76,7 +77,7 @@ def test_more_than_ten_alarms_are_refused() -> None:
 
 
 def test_a_plan_with_an_alarm_that_is_too_slow_is_refused() -> None:
-    policy = a_policy(canary=CanaryPolicy(CapacitySize(1), 100, 140), slo=SloPolicy(0.01))
+    policy = a_policy(strategy=Canary(CapacitySize(1), 100, 140), slo=SloPolicy(0.01))
     with pytest.raises(PolicyRejectedError) as caught:
         a_plan(policy=policy)
     assert {problem.code for problem in caught.value.problems} & {"ALARM_TOO_SLOW", "DEAD_MAN_TOO_LONG"}
@@ -150,7 +151,7 @@ def test_a_ceiling_that_one_failure_breaks_is_told() -> None:
 
 
 def test_a_canary_too_short_for_a_verdict_is_told() -> None:
-    policy = a_policy(canary=CanaryPolicy(CapacitySize(1), 200, 600))
+    policy = a_policy(strategy=Canary(CapacitySize(1), 200, 600))
     assert "a bad green may meet all users" in " ".join(a_plan(policy=policy).notes)
 
 

@@ -11,7 +11,6 @@ from modeldrop.errors import PolicyRejectedError, Problem
 from modeldrop.policy.model import (
     ArtifactPolicy,
     Autoscaling,
-    CapacitySize,
     GatesPolicy,
     JudgePolicy,
     Policy,
@@ -19,6 +18,7 @@ from modeldrop.policy.model import (
     SloPolicy,
 )
 from modeldrop.policy.parse import parse_policy
+from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling
 
 
 def policy(text: str | bytes | None = None) -> Policy:
@@ -41,11 +41,13 @@ def the_problem(text: str | bytes) -> Problem:
 @pytest.mark.parametrize("empty", [None, b"", b"# nothing\n", b"---\n"])
 def test_no_policy_is_all_defaults(empty: bytes | None) -> None:
     found = policy(empty)
-    assert (found.strategy, found.retain, found.strategy_chosen) == ("canary", 3, False)
+    assert (found.retain, found.strategy_chosen) == (3, False)
     assert (found.on_inconclusive, found.on_blind) == ("promote", "rollback")
-    assert found.canary.size == CapacitySize(instances=1)
-    assert (found.canary.bake_seconds, found.canary.final_bake_seconds) == (600, 600)
-    assert (found.linear.step_share, found.rolling.batch_share) == (0.2, 0.25)
+    assert found.strategy == Canary(CapacitySize(instances=1), 600, 600)
+    assert found.for_one_instance == AllAtOnce(600)
+    assert policy("strategy: linear").strategy == Linear(0.2, 300, 600)
+    assert policy("strategy: rolling").strategy == Rolling(0.25, 300)
+    assert policy("strategy: all_at_once").strategy == AllAtOnce(600)
 
 
 def test_defaults_of_schema_and_values_agree() -> None:
@@ -73,8 +75,7 @@ def test_units_become_seconds_fractions_milliseconds_and_bytes() -> None:
         """
     )
     assert found.endpoint.metrics_every_seconds == 60
-    assert found.canary.size == CapacitySize(share=0.1)
-    assert (found.canary.bake_seconds, found.canary.final_bake_seconds) == (90, 3600)
+    assert found.strategy == Canary(CapacitySize(share=0.1), 90, 3600)
     assert found.slo == SloPolicy(error_rate=0.005, latency_ms={"p99": 100.0, "p99.9": 1500.0})
     assert (found.judge.metric_lag_seconds, found.judge.slow_ms, found.judge.clump) == (3, 250.0, 4)
     assert found.artifact.max_size_bytes == 500 * 1024**2
@@ -238,8 +239,8 @@ def test_a_value_out_of_its_range_is_refused_with_the_field_and_what_is_allowed(
             "endpoint.instance_count",
         ),
         ("endpoint: {instance_count: 4}\ncanary: {size: 3}", "canary.size"),
-        ("strategy: linear\nlinear: {step: 10%, bake: 1h}", "linear.bake"),
-        ("strategy: rolling\nrolling: {batch: 5%, bake: 1h}", "rolling.bake"),
+        ("endpoint: {instance_count: 10}\nstrategy: linear\nlinear: {step: 10%, bake: 1h}", "linear.bake"),
+        ("endpoint: {instance_count: 20}\nstrategy: rolling\nrolling: {batch: 5%, bake: 1h}", "rolling.bake"),
         ("endpoint: {instance_type: ml.inf1.xlarge}", "endpoint.instance_type"),
         (f"artifact: {{code: allow}}\nendpoint: {{environment: {{APP_A: {'é' * 600}}}}}", "endpoint.environment.APP_A"),
     ],
@@ -249,8 +250,35 @@ def test_good_fields_that_cannot_go_together_are_refused(text: str, field: str) 
     assert (found.code, found.where) == ("POLICY_CONFLICT", field)
 
 
+def test_waits_that_leave_no_time_to_provision_are_refused_with_the_numbers() -> None:
+    fleet = "endpoint: {instance_count: 10}\nstrategy: linear\n"
+    found = the_problem(f"{fleet}linear: {{step: 10%, bake: 41m, final_bake: 60m}}")
+    assert (found.code, found.where) == ("POLICY_CONFLICT", "linear.bake")
+    assert found.what == (
+        "the linear waits are 25,740 s in all on 10 instances; with 2,700 s to provision and 600 s in reserve that is "
+        "29,040 s, and a deployment may take 28,800 s"
+    )
+    assert policy(f"{fleet}linear: {{step: 10%, bake: 40m, final_bake: 60m}}").strategy.waits_seconds(10) == 25_200
+
+
+def test_all_at_once_has_a_final_bake_of_its_own() -> None:
+    own = policy("strategy: all_at_once\nall_at_once: {final_bake: 5m}\ncanary: {final_bake: 20m}")
+    assert own.strategy == own.for_one_instance == AllAtOnce(300)
+
+
+@pytest.mark.parametrize("section", ["", "all_at_once: {}\n"])
+def test_all_at_once_without_one_takes_canarys_as_before(section: str) -> None:
+    assert policy(f"strategy: all_at_once\n{section}canary: {{final_bake: 20m}}").strategy == AllAtOnce(1200)
+    assert policy(f"{section}canary: {{final_bake: 20m}}").for_one_instance == AllAtOnce(1200)
+
+
+def test_a_final_bake_of_all_at_once_that_is_no_time_is_refused_by_its_own_name() -> None:
+    found = the_problem("strategy: all_at_once\nall_at_once: {final_bake: 2h}")
+    assert found.where == "all_at_once.final_bake, line 2"
+
+
 def test_a_canary_of_a_fleet_of_one_is_left_to_the_plan() -> None:
-    assert policy("endpoint: {instance_count: 1}").canary.size.instances == 1
+    assert policy("endpoint: {instance_count: 1}").strategy.canary_instances(1) == 1
 
 
 def test_an_environment_is_bounded_in_entries_and_in_bytes() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from modeldrop.judge.bins import Bin, Counts, blue_of, closed_until
-from modeldrop.policy.model import LinearPolicy, RollingPolicy
+from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
 from modeldrop.release.observe import Passage
 from modeldrop.release.share import MIN_REQUESTS, Share, planned_share, seen_share, share_of
 from tests.unit.rollout_builders import a_plan, a_policy
@@ -65,16 +64,17 @@ def test_before_green_has_a_period_nothing_is_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "shares"),
+    ("strategy", "shares"),
     [
-        ({"strategy": "canary"}, [0.1, 1, 1]),
-        ({"strategy": "linear", "linear": LinearPolicy(0.4, 300, 600)}, [0.4, 0.8, 1]),
-        ({"strategy": "rolling", "rolling": RollingPolicy(0.5, 300)}, [0.5, 1, 1]),
-        ({"strategy": "all_at_once"}, [1, 1, 1]),
+        (Canary(CapacitySize(1), 600, 600), [0.1, 1, 1]),
+        (Linear(0.4, 300, 600), [0.4, 0.8, 1]),
+        (Rolling(0.5, 300), [0.5, 1, 1]),
+        (AllAtOnce(600), [1, 1, 1]),
     ],
+    ids=str,
 )
-def test_each_strategy_plans_a_share_for_each_bake(overrides: dict[str, Any], shares: list[float]) -> None:
-    plan = a_plan(policy=a_policy(**overrides))
+def test_each_strategy_plans_a_share_for_each_bake(strategy: Strategy, shares: list[float]) -> None:
+    plan = a_plan(policy=a_policy(strategy=strategy))
     assert [planned_share(plan, number) for number in (1, 2, 3)] == shares
 
 

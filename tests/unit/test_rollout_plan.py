@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from modeldrop.errors import ParkedError, PolicyRejectedError
 from modeldrop.policy.model import (
     Autoscaling,
-    CanaryPolicy,
-    CapacitySize,
     EndpointPolicy,
     JudgePolicy,
-    LinearPolicy,
     QualityPolicy,
     SloPolicy,
 )
+from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
 from modeldrop.rollout.plan import LiveState, Traffic, plan_from_json, plan_rollout, plan_to_json
-from tests.unit.rollout_builders import GPU, a_demo_policy, a_plan, a_policy, some_inputs
+from tests.unit.rollout_builders import CANARY, GPU, ROLLING, STRATEGIES, a_demo_policy, a_plan, a_policy, some_inputs
+
+OLDER_RECORDS = json.loads((Path(__file__).parent / "golden" / "records_before_strategies.json").read_text())
 
 
 def refused(**overrides: object) -> list[str]:
@@ -28,35 +29,35 @@ def refused(**overrides: object) -> list[str]:
     return [problem.code for problem in caught.value.problems]
 
 
-def canary(instances: int | None = None, share: float | None = None, bake: int = 600) -> CanaryPolicy:
-    return CanaryPolicy(CapacitySize(instances, share), bake, 600)
+def canary(instances: int | None = None, share: float | None = None, bake: int = 600) -> Canary:
+    return Canary(CapacitySize(instances, share), bake, 600)
 
 
 def test_a_canary_of_one_in_ten_gets_a_tenth_of_the_traffic() -> None:
     plan = a_plan()
-    assert (plan.strategy, plan.canary_instances, plan.canary_share) == ("canary", 1, 0.1)
+    assert (plan.strategy, plan.canary_instances, plan.canary_share) == (CANARY, 1, 0.1)
     assert not plan.first_release
 
 
 def test_a_share_is_rounded_up_to_whole_instances() -> None:
-    plan = a_plan(policy=a_policy(canary=canary(share=0.15)))
+    plan = a_plan(policy=a_policy(strategy=canary(share=0.15)))
     assert plan.canary_instances == 2
 
 
 def test_a_share_that_whole_instances_more_than_double_is_refused() -> None:
-    policy = a_policy(endpoint=EndpointPolicy(GPU, 4), canary=canary(share=0.1))
+    policy = a_policy(endpoint=EndpointPolicy(GPU, 4), strategy=canary(share=0.1))
     assert refused(policy=policy, live=LiveState("old", GPU, 4)) == ["CANARY_SIZE"]
 
 
 def test_a_canary_of_more_than_half_is_refused() -> None:
-    assert refused(policy=a_policy(canary=canary(instances=6))) == ["CANARY_SIZE"]
-    assert a_plan(policy=a_policy(canary=canary(instances=5))).canary_share == 0.5
+    assert refused(policy=a_policy(strategy=canary(instances=6))) == ["CANARY_SIZE"]
+    assert a_plan(policy=a_policy(strategy=canary(instances=5))).canary_share == 0.5
 
 
 def test_one_instance_is_replaced_at_once_with_a_final_bake_and_the_plan_says_so() -> None:
     policy = a_policy(endpoint=EndpointPolicy(GPU, 1))
     plan = a_plan(policy=policy, live=LiveState("old", GPU, 1))
-    assert plan.strategy == "all_at_once"
+    assert plan.strategy == AllAtOnce(600)
     assert plan.final_bake == 600
     assert any("no blue beside green" in note for note in plan.notes)
 
@@ -85,7 +86,7 @@ def test_a_changed_count_without_autoscaling_is_applied() -> None:
 
 
 def test_the_last_bake_is_never_zero() -> None:
-    policy = a_policy(canary=CanaryPolicy(CapacitySize(1), 600, 0))
+    policy = a_policy(strategy=Canary(CapacitySize(1), 600, 0))
     assert a_plan(policy=policy).final_bake == 1
 
 
@@ -115,9 +116,9 @@ def test_a_live_fleet_of_another_type_does_not_use_the_quota() -> None:
 
 
 def test_rolling_needs_only_a_batch_more() -> None:
-    assert a_plan(policy=a_policy(strategy="rolling"), quota=13).strategy == "rolling"
+    assert a_plan(policy=a_policy(strategy=ROLLING), quota=13).strategy == ROLLING
     with pytest.raises(ParkedError):
-        a_plan(policy=a_policy(strategy="rolling"), quota=12)
+        a_plan(policy=a_policy(strategy=ROLLING), quota=12)
 
 
 def test_a_first_release_that_the_quota_does_not_hold_parks() -> None:
@@ -137,18 +138,18 @@ def test_a_dead_man_longer_than_half_of_the_bake_is_told() -> None:
 
 
 def test_a_rollout_too_long_for_its_heartbeat_is_refused() -> None:
-    policy = a_demo_policy(strategy="linear", linear=LinearPolicy(0.1, 2000, 600))
+    policy = a_demo_policy(strategy=Linear(0.1, 2000, 600))
     assert refused(policy=policy) == ["DEAD_MAN_TOO_SHORT"]
 
 
 def test_a_decision_that_cannot_come_in_time_is_refused() -> None:
-    policy = a_policy(on_inconclusive="rollback", canary=canary(instances=1, bake=210))
+    policy = a_policy(on_inconclusive="rollback", strategy=canary(instances=1, bake=210))
     assert refused(policy=policy) == ["NO_TIME_TO_DECIDE"]
     assert a_plan(policy=a_policy(on_inconclusive="rollback")).notice == 210
 
 
 def test_every_problem_is_told_at_once() -> None:
-    policy = a_policy(canary=canary(instances=6), judge=JudgePolicy(dead_man_seconds=1800))
+    policy = a_policy(strategy=canary(instances=6), judge=JudgePolicy(dead_man_seconds=1800))
     assert refused(policy=policy) == ["CANARY_SIZE", "DEAD_MAN_TOO_LONG"]
 
 
@@ -206,10 +207,57 @@ def test_the_demos_policy_has_a_plan() -> None:
     assert not any("no time" in note for note in plan.notes)
 
 
-@pytest.mark.parametrize("strategy", ["canary", "linear", "rolling", "all_at_once"])
-def test_a_plan_survives_json(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_a_plan_survives_json(strategy: Strategy) -> None:
     plan = a_plan(policy=a_policy(strategy=strategy, slo=SloPolicy(0.01, {"p99": 100.0})))
     assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        ("canary", Canary(CapacitySize(2), 420, 540)),
+        ("linear", Linear(0.15, 360, 480)),
+        ("rolling", Rolling(0.3, 240)),
+        ("all_at_once", AllAtOnce(720)),
+        ("first_release", Canary(CapacitySize(0), 600, 600)),
+    ],
+)
+def test_a_plan_that_was_written_before_strategies_were_values_goes_on(name: str, strategy: Strategy) -> None:
+    before = OLDER_RECORDS[name]["plan"]
+    plan = plan_from_json(before)
+    assert plan.strategy == strategy
+    assert (plan.canary_instances, plan.bake, plan.execution_timeout) == (
+        before["canary_instances"],
+        before["bake"],
+        before["execution_timeout"],
+    )
+    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+
+
+def test_waits_that_do_not_fit_the_live_fleet_are_refused() -> None:
+    # by the policy alone the fleet is one of 2, and waits once
+    policy = a_policy(
+        strategy=Linear(0.1, 2460, 3600), endpoint=EndpointPolicy(GPU, 2), judge=JudgePolicy(dead_man_seconds=600)
+    )
+    assert refused(policy=policy, live=LiveState("old", GPU, 10, scales=True)) == ["POLICY_CONFLICT"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_bakes_that_are_too_short_for_the_heartbeat_are_refused_by_the_names_of_their_fields(
+    strategy: Strategy,
+) -> None:
+    with pytest.raises(PolicyRejectedError) as caught:
+        a_plan(policy=a_policy(strategy=strategy, judge=JudgePolicy(dead_man_seconds=3000)))
+    (problem,) = caught.value.problems
+    assert f"Lengthen {strategy.all_bake_fields} to 3090 s in all" in problem.fix
+
+
+def test_a_fleet_of_one_takes_the_final_bake_of_all_at_once() -> None:
+    policy = a_policy(endpoint=EndpointPolicy(GPU, 1), for_one_instance=AllAtOnce(900))
+    plan = a_plan(policy=policy, live=LiveState("old", GPU, 1))
+    assert plan.strategy == AllAtOnce(900)
+    assert any("canary becomes all_at_once, with a final bake of 900 s" in note for note in plan.notes)
 
 
 def test_planning_twice_gives_the_same_plan() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from modeldrop.errors import PolicyRejectedError
 from modeldrop.judge.answers import DriftTerms
-from modeldrop.policy.model import CanaryPolicy, CapacitySize, QualityPolicy
+from modeldrop.policy.model import QualityPolicy
+from modeldrop.policy.strategies import Canary, CapacitySize
 from modeldrop.rollout.plan import LiveAnswers, plan_from_json, plan_to_json
 from modeldrop.rollout.requests import create_endpoint_config_request
 from tests.unit.rollout_builders import RELEASE, a_plan, a_policy, some_inputs
@@ -70,7 +71,7 @@ def test_an_output_that_the_model_does_not_have_is_refused() -> None:
 
 
 def test_a_bake_that_is_over_before_answers_are_known_is_told() -> None:
-    short = a_policy(quality=QualityPolicy("label"), canary=CanaryPolicy(CapacitySize(instances=1), 240, 600))
+    short = a_policy(quality=QualityPolicy("label"), strategy=Canary(CapacitySize(instances=1), 240, 600))
     assert any("later than the bake of 240 s" in note for note in a_plan(**some_quality(policy=short)).notes)
 
 

@@ -11,6 +11,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from modeldrop.policy.model import Autoscaling, EndpointPolicy, GatesPolicy, SloPolicy
+from modeldrop.policy.strategies import Strategy
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.plan import LiveState
 from modeldrop.rollout.requests import (
@@ -22,7 +23,7 @@ from modeldrop.rollout.requests import (
     scaling_policy,
     update_endpoint_request,
 )
-from tests.unit.rollout_builders import GPU, RELEASE, a_demo_policy, a_plan, a_policy
+from tests.unit.rollout_builders import GPU, RELEASE, STRATEGIES, a_demo_policy, a_plan, a_policy
 
 
 @cache
@@ -35,8 +36,8 @@ def problems(service_name: str, operation: str, request: dict[str, Any]) -> str:
     return ParamValidator().validate(request, shape).generate_report()
 
 
-@pytest.mark.parametrize("strategy", ["canary", "linear", "rolling", "all_at_once"])
-def test_every_strategy_is_a_valid_update(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_every_strategy_is_a_valid_update(strategy: Strategy) -> None:
     plan = a_plan(policy=a_policy(strategy=strategy, slo=SloPolicy(0.01, {"p99": 100.0})))
     assert problems("sagemaker", "UpdateEndpoint", update_endpoint_request(plan)) == ""
 

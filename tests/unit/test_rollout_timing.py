@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modeldrop.policy.model import CanaryPolicy, CapacitySize, EndpointPolicy, JudgePolicy, LinearPolicy
+from modeldrop.policy.model import EndpointPolicy, JudgePolicy
+from modeldrop.policy.strategies import Canary, CapacitySize, Linear
 from modeldrop.rollout import timing
 from tests.unit.rollout_builders import GPU, a_demo_policy, a_policy
 
@@ -43,7 +44,7 @@ def test_looks_are_spared_only_when_many_are_used() -> None:
 
 
 def test_the_looks_last_for_the_longest_rollout() -> None:
-    policy = a_policy(strategy="linear", linear=LinearPolicy(0.1, 2600, 600))
+    policy = a_policy(strategy=Linear(0.1, 2600, 600))
     now, looks, end = MINUTE, 0, MINUTE + timedelta(seconds=timing.deadline_seconds(policy))
     while now < end:
         wait = a_wait(now, look=timing.look_seconds(policy), looks=looks, remaining=(end - now).total_seconds())
@@ -57,9 +58,9 @@ def test_a_heartbeat_is_never_missed_for_want_of_looks() -> None:
     assert timing.look_seconds(policy) <= timing.silence_seconds(policy) / 3
 
 
-@pytest.mark.parametrize(("share", "steps"), [(0.1, 10), (0.2, 5), (0.3, 4), (0.5, 2), (1 / 3, 3)])
-def test_linear_steps_are_counted_without_rounding_errors(share: float, steps: int) -> None:
-    assert timing.linear_steps(a_policy(linear=LinearPolicy(share, 1, 1))) == steps
+def test_a_rollout_is_stuck_after_its_own_final_bake_not_after_that_of_another_strategy() -> None:
+    short, long = (a_policy(strategy=Linear(0.5, 300, final)) for final in (60, 3600))
+    assert timing.deadline_seconds(long) - timing.deadline_seconds(short) == 2 * (3600 - 60)
 
 
 def test_a_dead_judge_is_noticed_after_dead_man_but_not_under_three_periods() -> None:
@@ -68,6 +69,6 @@ def test_a_dead_judge_is_noticed_after_dead_man_but_not_under_three_periods() ->
 
 
 def test_time_limits_stay_within_what_sagemaker_takes() -> None:
-    longest = a_policy(canary=CanaryPolicy(CapacitySize(1), 3600, 3600))
+    longest = a_policy(strategy=Canary(CapacitySize(1), 3600, 3600))
     assert 7200 < timing.execution_timeout_seconds(longest) <= 28_800
     assert timing.deadline_seconds(longest) > timing.execution_timeout_seconds(longest)

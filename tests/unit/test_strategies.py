@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker import guardrails
+from modeldrop.policy.schema import strategy_sections
 from modeldrop.policy.strategies import (
     FLEET_SECONDS,
     STRATEGIES,
@@ -20,6 +21,7 @@ from modeldrop.policy.strategies import (
     strategy_from_json,
     strategy_to_json,
 )
+from modeldrop.policy.trust import FIELDS
 
 EACH = (
     Canary(CapacitySize(instances=1), 600, 540),
@@ -142,3 +144,14 @@ def test_an_unknown_strategy_is_an_error() -> None:
 def test_both_fleets_run_at_once_but_for_rolling(strategy: Strategy, needed: int) -> None:
     assert strategy.instances_needed(10, 10) == needed
     assert strategy.instances_needed(10, 0) == 10
+
+
+def test_every_field_that_a_strategy_names_is_one_of_the_schema() -> None:
+    for strategy in STRATEGIES:
+        named = strategy.all_bake_fields.split(" and ")
+        assert strategy.bake_field in named
+        assert [name for name in named if name not in FIELDS] == []
+
+
+def test_every_strategy_has_its_section() -> None:
+    assert list(strategy_sections()) == [strategy.name for strategy in STRATEGIES]

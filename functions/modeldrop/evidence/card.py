@@ -10,6 +10,7 @@ from modeldrop.evidence.plain import plain
 from modeldrop.release.outcome import Ending
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.rehearsal import rehearsal_line
+from modeldrop.rollout.model import plan_from_json
 
 SCHEMA = 1
 
@@ -63,6 +64,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
     latency: as in Surroundings. metrics_every: seconds of a bin.
     """
     rollout = record.rollout
+    plan = plan_from_json(record.plan) if record.plan else None
     passage = rollout.get("passage", {})
     return {
         "schema": SCHEMA,
@@ -74,8 +76,8 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "reasons": [plain(reason, 600) for reason in ending.reasons],
         "problems": [{name: plain(text, 400) for name, text in problem.items()} for problem in record.problems],
         "artifact": _artifact(record),
-        "strategy": record.plan.get("strategy", ""),
-        "canary_instances": record.plan.get("canary_instances", 0),
+        "strategy": plan.strategy.name if plan else "",
+        "canary_instances": plan.canary_instances if plan else 0,
         "instance_count": record.plan.get("instance_count", 0),
         "notes": [plain(note, 300) for note in record.plan.get("notes", ())],
         "policy": record.policy,

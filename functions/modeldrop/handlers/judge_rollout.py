@@ -124,7 +124,7 @@ def as_look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, seen: Seen
     """Put what was seen into the terms that the decision is made in."""
     bakes = seen.passage.bakes
     verdict = seen.verdict
-    final = len(bakes) > 1 or (bool(bakes) and plan.strategy == "all_at_once")
+    final = len(bakes) > 1 or (bool(bakes) and not plan.compares)
     return Look(
         now=seen.at,
         outcome=verdict.outcome if verdict else "inconclusive",
@@ -190,7 +190,7 @@ def phase(seen: Seen, plan: RolloutPlan) -> str:
         return "rolling_out"
     if seen.passage.shifts and seen.passage.shifts[-1][0] > bakes[-1]:
         return "shifting"
-    return "final_bake" if len(bakes) > 1 or plan.strategy == "all_at_once" else "canary"
+    return "final_bake" if len(bakes) > 1 or not plan.compares else "canary"
 
 
 def is_over(record: ReleaseRecord, seen: Seen) -> bool:
@@ -207,7 +207,7 @@ def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, s
     """Tell people once that users meet the new model now."""
     if not seen.passage.bakes or not table.once(record.endpoint, record.release, "canary_told"):
         return
-    share = f"{plan.canary_instances} of {plan.instance_count} instances" if plan.canary_instances else plan.strategy
+    share = plan.strategy.traffic_words(plan.instance_count)
     subject = f"modeldrop CANARY STARTED {record.endpoint}: {share}"
     body = (
         f"Release   {record.release}\nTraffic   {share} since {iso(seen.passage.bakes[0])}\n"

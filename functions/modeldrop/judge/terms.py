@@ -65,19 +65,19 @@ def judge_by(terms: Terms, bins: Sequence[Bin], answers: Sequence[AnswerBin] = (
 
 
 def assumed_terms(policy: Policy, bins: Sequence[Bin]) -> Terms:
-    """The terms of bins that came without any: the canary began with the first bin, and was sized as the policy says.
+    """The terms of bins that came without any: green got its first traffic with the first bin, as the policy says.
 
     Clumps are 1 where the policy leaves them to be measured, and blue's past rate is not known.
     """
-    size = policy.canary.size
-    share = size.share if size.share is not None else (size.instances or 1) / policy.endpoint.instance_count
+    instances = policy.endpoint.instance_count
+    share = policy.strategy.first_share(instances)
     return Terms(
         policy=policy.judge,
         canary_started=min(one.start for one in bins),
         clump=policy.judge.clump or 1,
-        luck=instance_luck(share, policy.endpoint.instance_count),
+        luck=instance_luck(share, instances),
         green_share=share,
-        expected_bins=max(1, policy.canary.bake_seconds // policy.endpoint.metrics_every_seconds),
+        expected_bins=max(1, policy.strategy.first_bake_seconds(instances) // policy.endpoint.metrics_every_seconds),
         error_ceiling=policy.slo.error_rate,
     )
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from modeldrop.errors import Problem
 from modeldrop.policy.environment import APPLICATION_PREFIX, MAX_ENVIRONMENT_BYTES, MAX_ENVIRONMENT_BYTES_EACH
 from modeldrop.policy.model import EndpointPolicy, Policy
-
-# UpdateEndpoint: MaximumExecutionTimeoutInSeconds at most 28,800, and it must exceed the sum of all waits
-MAX_ROLLOUT_SECONDS = 28_800
-PROVISIONING_SECONDS = 600
 
 
 def conflicts(policy: Policy) -> list[Problem]:
@@ -22,8 +17,7 @@ def conflicts(policy: Policy) -> list[Problem]:
         *_environment(endpoint),
         *_application(policy),
         *_instance_type(endpoint),
-        *_canary(policy),
-        *_time(policy),
+        *_strategy(policy),
         *_signature(policy),
     ]
 
@@ -102,37 +96,7 @@ def _instance_type(endpoint: EndpointPolicy) -> Iterator[Problem]:
         )
 
 
-def _canary(policy: Policy) -> Iterator[Problem]:
-    """CanarySize is at most half of the instances; for a fleet of one the plan decides what to do instead."""
-    size, scaling = policy.canary.size.instances, policy.endpoint.autoscaling
-    most = scaling.max if scaling is not None else policy.endpoint.instance_count
-    if policy.strategy == "canary" and size is not None and most > 1 and size * 2 > most:
-        yield Problem(
-            "POLICY_CONFLICT",
-            f"canary.size is {size} of at most {most} instances; allowed: half of the instances, {most // 2}",
-            "canary.size",
-            "Make the canary smaller, or the fleet larger.",
-        )
-
-
-def _time(policy: Policy) -> Iterator[Problem]:
-    """Waits of the chosen strategy must fit into the longest deployment SageMaker allows."""
-    if policy.strategy == "linear":
-        linear = policy.linear
-        waits = _steps(linear.step_share) * linear.bake_seconds + linear.final_bake_seconds
-    elif policy.strategy == "rolling":
-        waits = _steps(policy.rolling.batch_share) * policy.rolling.bake_seconds
-    else:
-        return  # canary and all_at_once have two waits of an hour at most
-    if waits + PROVISIONING_SECONDS > MAX_ROLLOUT_SECONDS:
-        yield Problem(
-            "POLICY_CONFLICT",
-            f"the {policy.strategy} bakes add up to {waits} s; with {PROVISIONING_SECONDS} s to provision, a "
-            f"deployment may take {MAX_ROLLOUT_SECONDS} s",
-            f"{policy.strategy}.bake",
-            "Shorten the bake or take larger steps.",
-        )
-
-
-def _steps(part: float) -> int:
-    return math.ceil(1 / part - 1e-9)
+def _strategy(policy: Policy) -> list[Problem]:
+    endpoint = policy.endpoint
+    most = endpoint.autoscaling.max if endpoint.autoscaling is not None else endpoint.instance_count
+    return policy.strategy.policy_problems(endpoint.instance_count, most)

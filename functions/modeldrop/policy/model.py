@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Strategy = Literal["canary", "linear", "rolling", "all_at_once"]
+from modeldrop.policy.strategies import Strategy
+
 # what CloudWatch counts, and what is counted in captured answers
 RateName = Literal["errors", "slow"]
 MetricName = Literal["errors", "slow", "drift"]
@@ -33,40 +34,6 @@ class EndpointPolicy:
     autoscaling: Autoscaling | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     metrics_every_seconds: int = 60
-
-
-@dataclass(frozen=True)
-class CapacitySize:
-    """Part of a fleet: exactly `instances`, or the fraction `share`; one of the two is set."""
-
-    instances: int | None = None
-    share: float | None = None
-
-
-@dataclass(frozen=True)
-class CanaryPolicy:
-    """First `size`, bake, then all, bake again."""
-
-    size: CapacitySize
-    bake_seconds: int
-    final_bake_seconds: int
-
-
-@dataclass(frozen=True)
-class LinearPolicy:
-    """Equal steps of `step_share`, a bake after each."""
-
-    step_share: float
-    bake_seconds: int
-    final_bake_seconds: int
-
-
-@dataclass(frozen=True)
-class RollingPolicy:
-    """Batches of `batch_share`, replaced in place, a bake after each."""
-
-    batch_share: float
-    bake_seconds: int
 
 
 @dataclass(frozen=True)
@@ -138,13 +105,15 @@ class SignaturePolicy:
 
 @dataclass(frozen=True)
 class Policy:
-    """A whole `rollout.yaml`, resolved. strategy_chosen: the user named the strategy, it is not the default."""
+    """A whole `rollout.yaml`, resolved.
+
+    strategy_chosen: the user named the strategy, it is not the default. for_one_instance: what the default becomes on a
+    fleet of one, which cannot be split.
+    """
 
     endpoint: EndpointPolicy
     strategy: Strategy
-    canary: CanaryPolicy
-    linear: LinearPolicy
-    rolling: RollingPolicy
+    for_one_instance: Strategy
     slo: SloPolicy
     judge: JudgePolicy
     on_inconclusive: Literal["promote", "rollback"]

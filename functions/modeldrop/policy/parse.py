@@ -14,19 +14,16 @@ from modeldrop.policy.limits import conflicts
 from modeldrop.policy.model import (
     ArtifactPolicy,
     Autoscaling,
-    CanaryPolicy,
-    CapacitySize,
     EndpointPolicy,
     GatesPolicy,
     JudgePolicy,
-    LinearPolicy,
     Policy,
     QualityPolicy,
-    RollingPolicy,
     SignaturePolicy,
     SloPolicy,
 )
 from modeldrop.policy.schema import JsonSchema, defaults, schema
+from modeldrop.policy.strategies import FOR_ONE_INSTANCE, strategy_from_sections
 from modeldrop.policy.strict_yaml import Document, NotYamlError, Path, read_yaml, shown, shown_path
 from modeldrop.policy.trust import refusals
 from modeldrop.policy.units import milliseconds, parse_quantity, seconds, share, size_bytes
@@ -245,13 +242,10 @@ def _merged(base: dict[str, Any], given: Mapping[str, Any], section: JsonSchema)
 def _resolve(given: Mapping[str, Any], instance_type: str, instance_count: int) -> Policy:
     root = schema()
     full = _merged(defaults(root), given, root)
-    canary, linear, rolling = full["canary"], full["linear"], full["rolling"]
     return Policy(
         endpoint=_endpoint(full["endpoint"], instance_type, instance_count),
-        strategy=full["strategy"],
-        canary=CanaryPolicy(_capacity(canary["size"]), seconds(canary["bake"]), seconds(canary["final_bake"])),
-        linear=LinearPolicy(share(linear["step"]), seconds(linear["bake"]), seconds(linear["final_bake"])),
-        rolling=RollingPolicy(share(rolling["batch"]), seconds(rolling["bake"])),
+        strategy=strategy_from_sections(full["strategy"], full),
+        for_one_instance=FOR_ONE_INSTANCE.from_sections(full),
         slo=SloPolicy(
             error_rate=share(full["slo"]["error_rate"]) if "error_rate" in full["slo"] else None,
             latency_ms={name: milliseconds(value) for name, value in full["slo"]["latency"].items()},
@@ -283,10 +277,6 @@ def _endpoint(full: Mapping[str, Any], instance_type: str, instance_count: int) 
         environment=dict(full["environment"]),
         metrics_every_seconds=seconds(full["metrics_every"]),
     )
-
-
-def _capacity(size: int | str) -> CapacitySize:
-    return CapacitySize(share=share(size)) if isinstance(size, str) else CapacitySize(instances=size)
 
 
 def _quality(full: Mapping[str, Any]) -> QualityPolicy:

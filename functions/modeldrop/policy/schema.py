@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from modeldrop.policy.environment import environment_schema
+from modeldrop.policy.strategies import DEFAULT_STRATEGY, STRATEGIES
 from modeldrop.policy.units import QUANTITIES, Kind
 
 JsonSchema = dict[str, Any]
@@ -139,7 +140,9 @@ def _endpoint() -> JsonSchema:
     )
 
 
-def _strategies() -> dict[str, JsonSchema]:
+def strategy_sections() -> dict[str, JsonSchema]:
+    """The section of each strategy, by its name."""
+
     def bake(text: str) -> JsonSchema:
         return _quantity("duration", text, low="0s", high="1h", title="Bake", examples=["5m", "10m"])
 
@@ -177,10 +180,26 @@ def _strategies() -> dict[str, JsonSchema]:
         ),
         "bake": bake("Bake after each batch.") | {"default": "5m"},
     }
+    # without a default of its own: until it had this section, all_at_once took its final bake from canary's
+    all_at_once = {
+        "final_bake": _quantity(
+            "duration",
+            "Bake with all traffic on green, before blue is gone; absent: canary.final_bake.",
+            low="1s",
+            high="1h",
+            title="Final bake",
+            examples=["10m"],
+        )
+    }
     return {
         "canary": _section("First a canary, then all. Used by strategy: canary.", canary, title="Canary"),
         "linear": _section("Equal steps. Used by strategy: linear.", linear, title="Linear"),
         "rolling": _section("Batches replaced in place. Used by strategy: rolling.", rolling, title="Rolling"),
+        "all_at_once": _section(
+            "All traffic at once. Used by strategy: all_at_once, and by a fleet of one that names no strategy.",
+            all_at_once,
+            title="All at once",
+        ),
     }
 
 
@@ -377,11 +396,11 @@ def schema() -> JsonSchema:
         "endpoint": _endpoint(),
         "strategy": _words(
             "How traffic moves from blue to green.",
-            ("canary", "linear", "rolling", "all_at_once"),
-            "canary",
+            tuple(kind.name for kind in STRATEGIES),
+            DEFAULT_STRATEGY.name,
             **{"title": "Strategy", "x-not-built": ["weighted", "shadow"]},
         ),
-        **_strategies(),
+        **strategy_sections(),
         "slo": _slo(),
         "judge": _judge(),
         "on_inconclusive": _words("What to do when enough was seen and nothing is sure.", act, "promote"),

@@ -66,6 +66,8 @@ class Strategy(ABC):
     # the fields of rollout.yaml that set the bakes
     bake_field: ClassVar[str]
     all_bake_fields: ClassVar[str]
+    # a fleet of one can have no part of it replaced first
+    splits_the_fleet: ClassVar[bool] = True
 
     # What the policy and the records say.
 
@@ -128,6 +130,10 @@ class Strategy(ABC):
     def final_bake_seconds_of(self, instances: int) -> int:
         """Return the bake with all traffic on green, before blue is gone."""
         return self.stages(instances)[-1].bake_seconds
+
+    def longest_bake_seconds(self, instances: int) -> int:
+        """Return how long alarms act on green at a stretch."""
+        return max(stage.bake_seconds for stage in self.stages(instances))
 
     def waits_seconds(self, instances: int) -> int:
         """Return the sum of the waits that SageMaker makes, which its own timeout must exceed."""
@@ -405,6 +411,7 @@ class AllAtOnce(Strategy):
     name: ClassVar = "all_at_once"
     bake_field: ClassVar = "all_at_once.final_bake"
     all_bake_fields: ClassVar = "all_at_once.final_bake"
+    splits_the_fleet: ClassVar = False
 
     @classmethod
     def from_sections(cls, sections: Sections) -> Self:
@@ -441,6 +448,7 @@ class AllAtOnce(Strategy):
 
 
 STRATEGIES: tuple[type[Strategy], ...] = (Canary, Linear, Rolling, AllAtOnce)
+STRATEGY_NAMES = frozenset(kind.name for kind in STRATEGIES)
 DEFAULT_STRATEGY: type[Strategy] = Canary
 # one instance cannot be split; what the default strategy becomes there
 FOR_ONE_INSTANCE: type[Strategy] = AllAtOnce

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modeldrop.policy.environment import VARIABLES
+from modeldrop.policy.schema import strategy_sections
 
 ENVIRONMENT = "endpoint.environment"
 
@@ -48,14 +49,8 @@ FIELDS: Mapping[str, Limit | None] = {
     **{f"{ENVIRONMENT}.{name}": FREE if one.tunes else _TEXT for name, one in VARIABLES.items()},
     "endpoint.metrics_every": FREE,
     "strategy": FREE,
-    "canary.size": FREE,
-    "canary.bake": FREE,
-    "canary.final_bake": FREE,
-    "linear.step": FREE,
-    "linear.bake": FREE,
-    "linear.final_bake": FREE,
-    "rolling.batch": FREE,
-    "rolling.bake": FREE,
+    # how traffic moves can only bring what was signed, whatever the strategy
+    **{f"{name}.{field}": FREE for name, section in strategy_sections().items() for field in section["properties"]},
     "slo.error_rate": FREE,
     "slo.latency": FREE,
     "judge.alpha": FREE,

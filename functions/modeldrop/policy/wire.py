@@ -9,23 +9,30 @@ from typing import Any
 from modeldrop.policy.model import (
     ArtifactPolicy,
     Autoscaling,
-    CanaryPolicy,
-    CapacitySize,
     EndpointPolicy,
     GatesPolicy,
     JudgePolicy,
-    LinearPolicy,
     Policy,
     QualityPolicy,
-    RollingPolicy,
     SignaturePolicy,
     SloPolicy,
+)
+from modeldrop.policy.strategies import (
+    FOR_ONE_INSTANCE,
+    STRATEGY_NAMES,
+    strategy_from_json,
+    strategy_to_json,
 )
 
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:
-    """Plain dicts, lists, text, numbers and null, by the names of the dataclasses."""
+    """Plain dicts, lists, text, numbers and null, by the names of the dataclasses.
+
+    `strategy` is a name, and the section of that name has its fields; so has the one for a single instance.
+    """
     document = dataclasses.asdict(policy)
+    del document["for_one_instance"]
+    document |= strategy_to_json(policy.for_one_instance) | strategy_to_json(policy.strategy)
     document["endpoint"]["environment"] = dict(policy.endpoint.environment)
     document["slo"]["latency_ms"] = dict(policy.slo.latency_ms)
     document["judge"]["observe"] = list(policy.judge.observe)
@@ -37,11 +44,12 @@ def policy_from_json(document: Mapping[str, Any]) -> Policy:
 
     JSON has one kind of number: a float that went out as 2.0 may come back as 2, and is made a float again.
     """
-    endpoint, canary = document["endpoint"], document["canary"]
-    autoscaling, size = endpoint["autoscaling"], canary["size"]
+    endpoint = document["endpoint"]
+    autoscaling = endpoint["autoscaling"]
     return Policy(
         **{
-            **document,
+            # a record from before strategies were values has a section for each
+            **{name: value for name, value in document.items() if name not in STRATEGY_NAMES},
             "endpoint": EndpointPolicy(
                 **{
                     **endpoint,
@@ -49,9 +57,8 @@ def policy_from_json(document: Mapping[str, Any]) -> Policy:
                     "environment": dict(endpoint["environment"]),
                 }
             ),
-            "canary": CanaryPolicy(**{**canary, "size": CapacitySize(**_floats(size, "share"))}),
-            "linear": LinearPolicy(**_floats(document["linear"], "step_share")),
-            "rolling": RollingPolicy(**_floats(document["rolling"], "batch_share")),
+            "strategy": strategy_from_json(document),
+            "for_one_instance": strategy_from_json(document, FOR_ONE_INSTANCE),
             "slo": SloPolicy(
                 error_rate=_float(document["slo"]["error_rate"]),
                 latency_ms={name: float(value) for name, value in document["slo"]["latency_ms"].items()},

@@ -30,10 +30,8 @@ class Share:
 
 def planned_share(plan: RolloutPlan, bake_number: int) -> float:
     """Return green's share in one bake; the first has the number 1."""
-    # a canary's second step is all of the rest; the others go on step by step, or begin with all
-    if plan.strategy == "canary" and bake_number > 1:
-        return 1.0
-    return min(1.0, bake_number * plan.canary_share)
+    stages = plan.strategy.stages(plan.instance_count)
+    return stages[min(bake_number, len(stages)) - 1].green_share
 
 
 def share_of(plan: RolloutPlan, passage: Passage, bins: Sequence[Bin]) -> Share:

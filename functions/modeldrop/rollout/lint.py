@@ -48,8 +48,8 @@ def lint(plan: RolloutPlan, policy: JudgePolicy, traffic: Traffic, *, roll_back:
 
 
 def watched_seconds(plan: RolloutPlan) -> int:
-    """Return how long alarms act on green at a stretch: the bake, or the final bake where that is longer."""
-    return plan.bake if plan.strategy == "rolling" else max(plan.bake, plan.final_bake)
+    """Return how long alarms act on green at a stretch."""
+    return plan.strategy.longest_bake_seconds(plan.instance_count)
 
 
 def lint_alarms(requests: list[dict[str, Any]], *, watched_seconds: int, lag_seconds: int) -> list[Problem]:
@@ -64,7 +64,7 @@ def lint_alarms(requests: list[dict[str, Any]], *, watched_seconds: int, lag_sec
 def _warnings(plan: RolloutPlan) -> list[str]:
     """Say where the judge has no time."""
     needs = plan.metrics_every + delay_seconds(plan)
-    if plan.strategy != "canary" or needs <= plan.bake:
+    if not plan.strategy.decides_in_one_bake(plan.instance_count) or needs <= plan.bake:
         return []
     return [
         f"a verdict needs {needs} s and the canary bakes {plan.bake} s: a bad green may meet all users "
@@ -120,7 +120,9 @@ def _noisy(plan: RolloutPlan, traffic: Traffic) -> list[str]:
 
 
 def _sights(plan: RolloutPlan, policy: JudgePolicy, traffic: Traffic) -> list[str]:
-    if plan.strategy != "canary" or not traffic.requests or "errors" in policy.observe:
+    if not plan.strategy.decides_in_one_bake(plan.instance_count):
+        return []
+    if not traffic.requests or "errors" in policy.observe:
         return []
     blue = traffic.errors / traffic.requests
     return [sight(plan, policy, requests_per_second=traffic.requests / 3600, blue_rate=blue)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from modeldrop.judge.answers import DriftTerms, drift_terms_from_json
-from modeldrop.policy.model import MetricName, Policy, Strategy
+from modeldrop.policy.model import MetricName, Policy
+from modeldrop.policy.strategies import Strategy, strategy_from_json, strategy_to_json
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class PlanInputs:
 class RolloutPlan:
     """A rollout, decided. Counts are instances, shares fractions of 1, times seconds, latencies milliseconds.
 
-    canary_share: green's part of the instances, hence of the traffic, when it first has any. blue_error_rate,
+    strategy, instance_count: how the traffic goes, and the fleet that it is counted on. blue_error_rate,
     blue_slow_rate: of the last hour, None when not known; they cap the judge's margin. clump: how many failures come
     together, as the policy says or as blue's last hour had it. capture_to: where SageMaker writes green's answers
     (s3://...), empty where it does not; captured_to the same of blue. quality_output: the output that is looked at.
@@ -129,10 +130,6 @@ class RolloutPlan:
     instance_type_changed: bool
     count_changed: bool
     strategy: Strategy
-    canary_instances: int
-    canary_share: float
-    bake: int
-    final_bake: int
     execution_timeout: int
     deadline: int
     alarm_period: int
@@ -144,8 +141,6 @@ class RolloutPlan:
     slow_ms: float | None
     error_ceiling: float | None
     latency_ceilings_ms: Mapping[str, float]
-    linear_step_percent: int
-    rolling_batch_percent: int
     scaling_min: int | None
     scaling_max: int | None
     scaling_target_per_minute: int | None
@@ -162,6 +157,31 @@ class RolloutPlan:
     drift: DriftTerms | None = None
 
     @property
+    def canary_instances(self) -> int:
+        """Return the canary's instances; 0 where there is no canary."""
+        return 0 if self.first_release else self.strategy.canary_instances(self.instance_count)
+
+    @property
+    def canary_share(self) -> float:
+        """Return green's part of the instances, hence of the traffic, when it first has any."""
+        return self.strategy.first_share(self.instance_count)
+
+    @property
+    def bake(self) -> int:
+        """Return the seconds of the first bake with blue beside green; 0 where there is none."""
+        return self.strategy.first_bake_seconds(self.instance_count)
+
+    @property
+    def final_bake(self) -> int:
+        """Return the seconds of the bake with all traffic on green."""
+        return self.strategy.final_bake_seconds_of(self.instance_count)
+
+    @property
+    def compares(self) -> bool:
+        """Say whether blue is beside green at any time."""
+        return not self.first_release and self.strategy.compares(self.instance_count)
+
+    @property
     def metrics(self) -> tuple[MetricName, ...]:
         """Return what is measured of green and blue."""
         slow: tuple[MetricName, ...] = ("slow",) if self.slow_ms is not None else ()
@@ -170,12 +190,18 @@ class RolloutPlan:
 
 def plan_to_json(plan: RolloutPlan) -> dict[str, Any]:
     """Return the plan as JSON for the record."""
-    return asdict(plan)
+    return asdict(plan) | strategy_to_json(plan.strategy)
 
 
 def plan_from_json(data: Mapping[str, Any]) -> RolloutPlan:
-    """Read what `plan_to_json` wrote."""
+    """Read what `plan_to_json` wrote, also before strategies were values: then it had more fields."""
     drift = data.get("drift")
+    known = {one.name: data[one.name] for one in fields(RolloutPlan) if one.name in data}
     return RolloutPlan(
-        **{**data, "notes": tuple(data["notes"]), "drift": None if drift is None else drift_terms_from_json(drift)}
+        **{
+            **known,
+            "strategy": strategy_from_json(data),
+            "notes": tuple(data["notes"]),
+            "drift": None if drift is None else drift_terms_from_json(drift),
+        }
     )

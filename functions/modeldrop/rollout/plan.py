@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 
 from modeldrop.errors import ParkedError, PolicyRejectedError, Problem
 from modeldrop.judge.answers import DriftTerms
-from modeldrop.policy.model import Policy, Strategy
-from modeldrop.policy.strategies import PROVISIONING_SECONDS
+from modeldrop.policy.model import Policy
+from modeldrop.policy.strategies import PROVISIONING_SECONDS, Strategy
 from modeldrop.rollout import timing
 from modeldrop.rollout.lint import lint
 from modeldrop.rollout.model import (
@@ -51,27 +50,26 @@ def plan_rollout(inputs: PlanInputs) -> RolloutPlan:
     count, count_changed = _count(inputs.policy, inputs.live)
     strategy, problems = _strategy(inputs.policy, count, inputs.live is None)
     # from here on the policy says what is done, not what was wished for
-    policy = replace(inputs.policy, strategy=strategy)
+    endpoint = replace(inputs.policy.endpoint, instance_count=count)
+    policy = replace(inputs.policy, strategy=strategy, endpoint=endpoint)
     problems += _instance_problems(policy)
-    canary_instances = 0
-    if inputs.live and strategy == "canary" and count > 1:
-        canary_instances, found = _canary(policy, count)
-        problems += found
+    problems += strategy.fleet_problems(count) if inputs.live and count > 1 else []
+    problems += strategy.time_problems(count) if inputs.live else []
     problems += _timing_problems(policy) if inputs.live else []
     problems += [] if inputs.roll_back else _quality_problems(policy, inputs.outputs)
     if problems:
         raise PolicyRejectedError(problems)
-    plan = _plan(inputs, policy, count, count_changed, canary_instances)
+    plan = _plan(inputs, policy, count_changed)
     if inputs.live:
         findings = lint(plan, policy.judge, inputs.traffic, roll_back=inputs.roll_back)
         if findings.problems:
             raise PolicyRejectedError(findings.problems)
         plan = replace(plan, notes=(*plan.notes, *findings.warnings, *findings.sights))
-    _require_quota(inputs, policy, count)
+    _require_quota(inputs, policy)
     return plan
 
 
-def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, canary_instances: int) -> RolloutPlan:
+def _plan(inputs: PlanInputs, policy: Policy, count_changed: bool) -> RolloutPlan:
     live, stack, traffic = inputs.live, inputs.stack, inputs.traffic
     gpu = is_gpu(policy.endpoint.instance_type)
     slow_ms = policy.judge.slow_ms if policy.judge.slow_ms is not None else traffic.p95_ms
@@ -89,7 +87,7 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         rehearsal_instance_type=place,
         environment=dict(policy.endpoint.environment),
         instance_type=policy.endpoint.instance_type,
-        instance_count=count,
+        instance_count=policy.endpoint.instance_count,
         metrics_every=policy.endpoint.metrics_every_seconds,
         metric_namespace=stack.metric_namespace,
         tags={"modeldrop:release": inputs.release, "modeldrop:stack": stack.name},
@@ -98,11 +96,6 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         instance_type_changed=live is not None and live.instance_type != policy.endpoint.instance_type,
         count_changed=count_changed,
         strategy=policy.strategy,
-        canary_instances=canary_instances,
-        canary_share=_first_share(policy, canary_instances, count),
-        bake=_bake(policy),
-        # 0 would delete blue at once: nothing could roll back after the last shift
-        final_bake=max(1, _final_bake(policy)),
         execution_timeout=timing.execution_timeout_seconds(policy),
         deadline=timing.deadline_seconds(policy),
         alarm_period=timing.alarm_period_seconds(policy),
@@ -114,13 +107,11 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
         slow_ms=slow_ms,
         error_ceiling=policy.slo.error_rate,
         latency_ceilings_ms=dict(policy.slo.latency_ms),
-        linear_step_percent=round(policy.linear.step_share * 100),
-        rolling_batch_percent=round(policy.rolling.batch_share * 100),
         scaling_min=scaling.min if scaling else None,
         scaling_max=scaling.max if scaling else None,
         scaling_target_per_minute=scaling.invocations_per_instance_per_minute if scaling else None,
         notes=(
-            *_notes(inputs, policy, count, canary_instances, slow_ms),
+            *_notes(inputs, policy, slow_ms),
             *([f"rehearsal on {place} {why_there}"] if why_there else []),
             *(["not rehearsed: gates.rehearsal is off"] if place == "off" else []),
         ),
@@ -141,7 +132,7 @@ def _plan(inputs: PlanInputs, policy: Policy, count: int, count_changed: bool, c
 def _drift(policy: Policy, inputs: PlanInputs) -> DriftTerms | None:
     """Return what green's answers are judged with; None without anything of blue's to compare them with."""
     answers = inputs.answers
-    if not policy.quality.output or policy.strategy == "all_at_once" or answers.answers < MIN_ANSWERS:
+    if not policy.quality.output or not _compares(policy) or answers.answers < MIN_ANSWERS:
         return None
     return DriftTerms(policy.quality.tolerance, dict(answers.shares), answers.clump)
 
@@ -165,12 +156,13 @@ def _count(policy: Policy, live: LiveState | None) -> tuple[int, bool]:
 
 def _strategy(policy: Policy, count: int, first: bool) -> tuple[Strategy, list[Problem]]:
     """Return the strategy that is used, or why the one that was asked for cannot be."""
-    if first or count > 1 or policy.strategy == "all_at_once":
+    if first or count > 1 or not policy.strategy.splits_the_fleet:
         return policy.strategy, []
+    whole = policy.for_one_instance
     if not policy.strategy_chosen:
-        return "all_at_once", []
-    what = f"strategy is {policy.strategy}, and one instance cannot be split"
-    fix = "Run 2 instances or more, or ask for all_at_once, which bakes with all traffic on the new model."
+        return whole, []
+    what = f"strategy is {policy.strategy.name}, and one instance cannot be split"
+    fix = f"Run 2 instances or more, or ask for {whole.name}, which bakes with all traffic on the new model."
     return policy.strategy, [Problem("ONE_INSTANCE", what, "strategy", fix)]
 
 
@@ -187,54 +179,30 @@ def _instance_problems(policy: Policy) -> list[Problem]:
     return [Problem("INSTANCE_TYPE", what, "endpoint.instance_type", fix)]
 
 
-def _canary(policy: Policy, count: int) -> tuple[int, list[Problem]]:
-    """Return the canary's instances: what is planned, judged and told is this number over the count."""
-    size = policy.canary.size
-    instances = size.instances if size.instances is not None else math.ceil((size.share or 0) * count)
-    if instances > count // 2:
-        what = f"a canary of {instances} of {count} instances is more than half (SageMaker's CanarySize allows 50%)"
-        fix = f"Use canary.size of at most {count // 2}, or more instances."
-        return instances, [Problem("CANARY_SIZE", what, "canary.size", fix)]
-    if size.share is not None and instances / count > 2 * size.share:
-        what = f"a share of {size.share:.0%} of {count} instances is {instances} instance, {instances / count:.0%}"
-        enough = math.ceil(1 / size.share / 2)
-        fix = f"Ask for {instances / count:.0%} if that is meant, or run at least {enough} instances."
-        return instances, [Problem("CANARY_SIZE", what, "canary.size", fix)]
-    return instances, []
-
-
-def _first_share(policy: Policy, canary_instances: int, count: int) -> float:
-    """Return green's share of traffic when it first has any."""
-    return {
-        "canary": canary_instances / count,
-        "linear": policy.linear.step_share,
-        "rolling": policy.rolling.batch_share,
-        "all_at_once": 1.0,
-    }[policy.strategy]
-
-
 def _timing_problems(policy: Policy) -> list[Problem]:
     problems = []
     lag, bake = timing.metric_lag_seconds(policy), _bake(policy)
-    # a rolling update has no final bake; its batches are the time in which alarms act
     watched = timing.waits_seconds(policy)
     silence = timing.silence_seconds(policy)
     if silence + lag > watched:
         what = (
             f"a dead judge is noticed after {silence} s and {lag} s of metric lag, and the bakes are {watched} s in all"
         )
-        fix = "Lengthen the bakes to twice their sum, or shorten judge.dead_man or endpoint.metrics_every."
+        fix = (
+            f"Lengthen {policy.strategy.all_bake_fields} to {silence + lag} s in all, or shorten judge.dead_man or "
+            "endpoint.metrics_every."
+        )
         problems.append(Problem("DEAD_MAN_TOO_LONG", what, "judge.dead_man", fix))
     slowest = timing.slowest_look_seconds(policy)
     if slowest > silence / 2:
         what = f"a rollout this long can be looked at every {slowest} s only, and its heartbeat may pause {silence} s"
-        fix = f"Use a judge.dead_man of at least {2 * slowest}s, or shorter bakes."
+        fix = f"Use a judge.dead_man of at least {2 * slowest}s, or a shorter {policy.strategy.bake_field}."
         problems.append(Problem("DEAD_MAN_TOO_SHORT", what, "judge.dead_man", fix))
     notice = timing.notice_seconds(policy)
-    if policy.on_inconclusive == "rollback" and policy.strategy != "all_at_once" and bake <= notice:
+    if policy.on_inconclusive == "rollback" and _compares(policy) and bake <= notice:
         what = f"on_inconclusive: rollback must be decided {notice} s before the bake of {bake} s ends"
-        where = f"{policy.strategy}.bake"
-        problems.append(Problem("NO_TIME_TO_DECIDE", what, where, f"Use a bake of at least {2 * notice}s."))
+        fix = f"Use a bake of at least {2 * notice}s."
+        problems.append(Problem("NO_TIME_TO_DECIDE", what, policy.strategy.bake_field, fix))
     return problems
 
 
@@ -250,7 +218,7 @@ def _quality_problems(policy: Policy, outputs: tuple[str, ...] | None) -> list[P
 def _quality_notes(policy: Policy, answers: LiveAnswers) -> list[str]:
     """Say whether green's answers are compared with blue's, and if not, why."""
     quality = policy.quality
-    if not quality.output or policy.strategy == "all_at_once":
+    if not quality.output or not _compares(policy):
         return []
     if not answers.captured_to:
         return ["answers are captured, not judged: the live model's are not, it was released without quality"]
@@ -272,16 +240,14 @@ def _quality_notes(policy: Policy, answers: LiveAnswers) -> list[str]:
     ]
 
 
-def _require_quota(inputs: PlanInputs, policy: Policy, count: int) -> None:
+def _require_quota(inputs: PlanInputs, policy: Policy) -> None:
     """Park the release when the quota cannot hold what it needs: both fleets while baking (blue/green).
 
     Instances of other endpoints count against the same quota, and are not known here: enough is not a promise.
     """
     kind, live = policy.endpoint.instance_type, inputs.live
     same = live.instance_count if live is not None and live.instance_type == kind else 0
-    needed = count + same
-    if same and policy.strategy == "rolling":
-        needed = max(count, same) + math.ceil(count * policy.rolling.batch_share - 1e-9)
+    needed = policy.strategy.instances_needed(policy.endpoint.instance_count, same)
     if inputs.quota is not None and inputs.quota < needed:
         while_both = f", {same} of them the live fleet, while both run" if same else ""
         raise ParkedError(
@@ -291,32 +257,25 @@ def _require_quota(inputs: PlanInputs, policy: Policy, count: int) -> None:
 
 
 def _bake(policy: Policy) -> int:
-    return {
-        "canary": policy.canary.bake_seconds,
-        "linear": policy.linear.bake_seconds,
-        "rolling": policy.rolling.bake_seconds,
-        "all_at_once": 0,
-    }[policy.strategy]
+    return policy.strategy.first_bake_seconds(policy.endpoint.instance_count)
 
 
-def _final_bake(policy: Policy) -> int:
-    return policy.linear.final_bake_seconds if policy.strategy == "linear" else policy.canary.final_bake_seconds
+def _compares(policy: Policy) -> bool:
+    return policy.strategy.compares(policy.endpoint.instance_count)
 
 
-def _notes(inputs: PlanInputs, policy: Policy, count: int, canary_instances: int, slow_ms: float | None) -> list[str]:
+def _notes(inputs: PlanInputs, policy: Policy, slow_ms: float | None) -> list[str]:
     """Say in words what will happen and what will not be seen."""
-    live = inputs.live
-    if live is None:
+    if inputs.live is None:
         return ["first release: there is nothing to compare with, the golden requests decide"]
+    strategy, asked, count = policy.strategy, inputs.policy.strategy, policy.endpoint.instance_count
     notes: list[str] = []
-    if policy.strategy == "canary":
-        notes.append(f"canary of {canary_instances} of {count} instances ({canary_instances / count:.0%} of traffic)")
-    if policy.strategy == "all_at_once":
-        if inputs.policy.strategy != "all_at_once":
-            notes.append(f"one instance cannot be split: {inputs.policy.strategy} becomes all_at_once, final bake kept")
-        notes.append("no blue beside green: only the SLO alarms and the heartbeat act")
-    if policy.strategy == "rolling":
-        notes.append("rolling replaces blue batch by batch: rolling back provisions the old instances again")
+    if strategy != asked:
+        bake = strategy.final_bake_seconds_of(count)
+        notes.append(
+            f"one instance cannot be split: {asked.name} becomes {strategy.name}, with a final bake of {bake} s"
+        )
+    notes += strategy.notes(count)
     notes += _quality_notes(policy, inputs.answers)
     if slow_ms is None:
         notes.append("slow requests are not judged: no latency of blue in the last hour, and judge.slow is auto")
@@ -325,9 +284,9 @@ def _notes(inputs: PlanInputs, policy: Policy, count: int, canary_instances: int
         whose = "as the policy says" if policy.judge.clump else "as in blue's last hour"
         notes.append(f"failures are taken to come {clump} at a time, {whose}: the judge needs more of them to be sure")
     hours = (timing.waits_seconds(policy) + PROVISIONING_SECONDS) / 3600
-    extra = math.ceil(count * policy.rolling.batch_share - 1e-9) if policy.strategy == "rolling" else count
     notes.append(
-        f"the second fleet costs about {extra} x {hours:.1f} instance hours of {policy.endpoint.instance_type}"
+        f"the second fleet costs about {strategy.extra_instances(count)} x {hours:.1f} instance hours of "
+        f"{policy.endpoint.instance_type}"
     )
     silence = timing.silence_seconds(policy) + timing.metric_lag_seconds(policy)
     if silence > _bake(policy) / 2 > 0:

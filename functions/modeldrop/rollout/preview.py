@@ -60,7 +60,7 @@ def preview(
 
     Of drift: the smallest share of green's answers that blue's most frequent class must grow to.
     """
-    if plan.strategy == "all_at_once" or plan.first_release:
+    if not plan.compares:
         return []
     found = []
     for metric, blue in blue_rates.items():

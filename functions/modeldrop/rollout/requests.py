@@ -77,26 +77,10 @@ def update_endpoint_request(plan: RolloutPlan) -> dict[str, Any]:
 
 
 def deployment_config(plan: RolloutPlan) -> dict[str, Any]:
-    """Return the DeploymentConfig of the plan's strategy."""
+    """Return the DeploymentConfig: how the traffic goes, and the alarms that send it back."""
     rollback = {"Alarms": [{"AlarmName": name} for name in alarm_names(plan)]}
-    if plan.strategy == "rolling":
-        policy = {
-            "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": plan.rolling_batch_percent},
-            "WaitIntervalInSeconds": plan.bake,
-            "MaximumExecutionTimeoutInSeconds": plan.execution_timeout,
-        }
-        return {"RollingUpdatePolicy": policy, "AutoRollbackConfiguration": rollback}
-    routing: dict[str, Any] = {"Type": plan.strategy.upper(), "WaitIntervalInSeconds": plan.bake}
-    if plan.strategy == "canary":
-        routing["CanarySize"] = {"Type": "INSTANCE_COUNT", "Value": plan.canary_instances}
-    if plan.strategy == "linear":
-        routing["LinearStepSize"] = {"Type": "CAPACITY_PERCENT", "Value": plan.linear_step_percent}
-    blue_green = {
-        "TrafficRoutingConfiguration": routing,
-        "TerminationWaitInSeconds": plan.final_bake,
-        "MaximumExecutionTimeoutInSeconds": plan.execution_timeout,
-    }
-    return {"BlueGreenUpdatePolicy": blue_green, "AutoRollbackConfiguration": rollback}
+    deployment = plan.strategy.deployment(plan.instance_count, plan.execution_timeout)
+    return {**deployment, "AutoRollbackConfiguration": rollback}
 
 
 def rehearsal_requests(plan: RolloutPlan, name: str, model_data_url: str) -> EndpointRequests:

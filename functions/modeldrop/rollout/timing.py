@@ -5,13 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from modeldrop.policy.model import Policy
-from modeldrop.policy.strategies import (
-    DOWNLOAD_SECONDS,
-    HEALTH_CHECK_SECONDS,
-    MAX_EXECUTION_SECONDS,
-    MIN_EXECUTION_SECONDS,
-    PROVISIONING_SECONDS,
-)
 
 # every look is 9 history events (Wait 2, Task 5, Choice 2); with the longest waits around it, 540 stay under 10,000
 MAX_LOOKS = 540
@@ -73,37 +66,18 @@ def look_seconds(policy: Policy) -> int:
 
 def waits_seconds(policy: Policy) -> int:
     """Return the sum of a rollout's bakes, which SageMaker's own timeout must exceed."""
-    if policy.strategy == "canary":
-        return policy.canary.bake_seconds + policy.canary.final_bake_seconds
-    if policy.strategy == "linear":
-        steps = linear_steps(policy)
-        return steps * policy.linear.bake_seconds + policy.linear.final_bake_seconds
-    if policy.strategy == "rolling":
-        return rolling_batches(policy) * policy.rolling.bake_seconds
-    return policy.canary.final_bake_seconds
-
-
-def linear_steps(policy: Policy) -> int:
-    """Return the number of linear steps."""
-    return _ceil(1 / policy.linear.step_share - 1e-9)
-
-
-def rolling_batches(policy: Policy) -> int:
-    """Return the number of rolling batches."""
-    return _ceil(1 / policy.rolling.batch_share - 1e-9)
+    return policy.strategy.waits_seconds(policy.endpoint.instance_count)
 
 
 def execution_timeout_seconds(policy: Policy) -> int:
-    """Return MaximumExecutionTimeoutInSeconds: waits, provisioning, download, health check and ten minutes, bounded."""
-    batches = rolling_batches(policy) if policy.strategy == "rolling" else 1
-    fleet = PROVISIONING_SECONDS + DOWNLOAD_SECONDS + HEALTH_CHECK_SECONDS
-    wanted = waits_seconds(policy) + batches * fleet + 600
-    return max(MIN_EXECUTION_SECONDS, min(MAX_EXECUTION_SECONDS, wanted))
+    """Return MaximumExecutionTimeoutInSeconds."""
+    return policy.strategy.execution_timeout_seconds(policy.endpoint.instance_count)
 
 
 def deadline_seconds(policy: Policy) -> int:
     """Return when a rollout is called stuck, from its start."""
-    return execution_timeout_seconds(policy) + policy.canary.final_bake_seconds + GRACE_SECONDS
+    final_bake = policy.strategy.final_bake_seconds_of(policy.endpoint.instance_count)
+    return execution_timeout_seconds(policy) + final_bake + GRACE_SECONDS
 
 
 def notice_seconds(policy: Policy) -> int:

@@ -124,7 +124,7 @@ def as_look(record: ReleaseRecord, plan: RolloutPlan, policy: Policy, seen: Seen
     """Put what was seen into the terms that the decision is made in."""
     bakes = seen.passage.bakes
     verdict = seen.verdict
-    final = len(bakes) > 1 or (bool(bakes) and not plan.compares)
+    final = bool(bakes) and plan.may_end_with(len(bakes), bakes[-1] - bakes[0])
     return Look(
         now=seen.at,
         outcome=verdict.outcome if verdict else "inconclusive",
@@ -190,7 +190,7 @@ def phase(seen: Seen, plan: RolloutPlan) -> str:
         return "rolling_out"
     if seen.passage.shifts and seen.passage.shifts[-1][0] > bakes[-1]:
         return "shifting"
-    return "final_bake" if len(bakes) > 1 or not plan.compares else "canary"
+    return plan.strategy.phase(plan.instance_count, len(bakes))
 
 
 def is_over(record: ReleaseRecord, seen: Seen) -> bool:

@@ -15,6 +15,7 @@ Phase = Literal[
     "preparing",
     "rolling_out",
     "canary",
+    "baking",
     "shifting",
     "final_bake",
     "rolling_back",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import timedelta
 from typing import Any
 
 from modeldrop.judge.answers import DriftTerms, drift_terms_from_json
@@ -180,6 +181,10 @@ class RolloutPlan:
     def compares(self) -> bool:
         """Say whether blue is beside green at any time."""
         return not self.first_release and self.strategy.compares(self.instance_count)
+
+    def may_end_with(self, bakes_seen: int, since_first: timedelta) -> bool:
+        """Say whether the bake that was seen last, so long after the first one, may be the final one."""
+        return self.strategy.may_be_last(self.instance_count, bakes_seen, since_first.total_seconds())
 
     @property
     def metrics(self) -> tuple[MetricName, ...]:

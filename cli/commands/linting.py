@@ -182,7 +182,10 @@ def _own_alarms(plan: RolloutPlan) -> list[AlarmReport]:
     from modeldrop.rollout.lint import watched_seconds
 
     watched = watched_seconds(plan)
-    return [alarm_report(one, watched_seconds=watched, lag_seconds=plan.metric_lag) for one in alarm_requests(plan)]
+    lag, fields = plan.metric_lag, plan.strategy.all_bake_fields
+    return [
+        alarm_report(one, watched_seconds=watched, lag_seconds=lag, bake_fields=fields) for one in alarm_requests(plan)
+    ]
 
 
 def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[AlarmReport]:
@@ -196,7 +199,8 @@ def _reports(file: Path, policy: Policy, plan: RolloutPlan | None) -> list[Alarm
         alarms = read_alarms(json.loads(file.read_bytes()))
         if not alarms:
             raise AlarmFormatError("it holds no alarm")
-        return [alarm_report(one, watched_seconds=watched, lag_seconds=lag) for one in alarms]
+        fields = (plan or policy).strategy.all_bake_fields
+        return [alarm_report(one, watched_seconds=watched, lag_seconds=lag, bake_fields=fields) for one in alarms]
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{file}: {error}", fix="give PutMetricAlarm JSON", status=USAGE) from None
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from modeldrop.errors import PolicyRejectedError
-from modeldrop.policy.model import SloPolicy
-from modeldrop.policy.strategies import Canary, CapacitySize
+from modeldrop.policy.model import JudgePolicy, SloPolicy
+from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
 from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
 from modeldrop.rollout.alarms import alarm_requests
-from modeldrop.rollout.lint import lint_alarms
+from modeldrop.rollout.lint import lint, lint_alarms
 from modeldrop.rollout.plan import LiveState, RolloutPlan, Traffic
 from modeldrop.rollout.preview import seconds_until_found
 from modeldrop.rollout.sight import sight
@@ -81,6 +81,15 @@ def test_a_plan_with_an_alarm_that_is_too_slow_is_refused() -> None:
     with pytest.raises(PolicyRejectedError) as caught:
         a_plan(policy=policy)
     assert {problem.code for problem in caught.value.problems} & {"ALARM_TOO_SLOW", "DEAD_MAN_TOO_LONG"}
+
+
+@pytest.mark.parametrize("strategy", [Linear(0.5, 100, 140), Rolling(0.25, 100), AllAtOnce(140)], ids=str)
+def test_a_bake_that_is_too_short_for_its_own_alarm_is_refused_by_the_name_of_its_field(strategy: Strategy) -> None:
+    plan = a_plan(policy=a_policy(strategy=AllAtOnce(600), slo=SloPolicy(0.01)))
+    found = lint(replace(plan, strategy=strategy), JudgePolicy(), Traffic())
+    slow = [problem for problem in found.problems if problem.code == "ALARM_TOO_SLOW"]
+    assert {problem.where for problem in slow} == {strategy.all_bake_fields}
+    assert all(problem.fix.startswith(f"Lengthen {strategy.all_bake_fields},") for problem in slow)
 
 
 def test_our_own_alarms_pass_our_own_lint() -> None:

@@ -67,9 +67,12 @@ def read_alarms(document: Any) -> list[dict[str, Any]]:
     return [document]
 
 
-def alarm_report(alarm: Mapping[str, Any], *, watched_seconds: int, lag_seconds: int) -> AlarmReport:
+def alarm_report(
+    alarm: Mapping[str, Any], *, watched_seconds: int, lag_seconds: int, bake_fields: str = "the bake"
+) -> AlarmReport:
     """Look at one alarm beside a bake of `watched_seconds` and metrics that are `lag_seconds` late.
 
+    bake_fields: the fields of rollout.yaml that set the bake.
     AlarmFormatError: a field is missing or is not what CloudWatch takes.
     """
     name = str(alarm.get("AlarmName") or "(no name)")
@@ -80,7 +83,12 @@ def alarm_report(alarm: Mapping[str, Any], *, watched_seconds: int, lag_seconds:
         warning = "metric math and anomaly bands are not checked: see for yourself that it can fire on green alone"
         return AlarmReport(name, "metric math", (), (), (warning,))
     one = _complete(alarm, name)
-    problems = (*_cannot_fire(one), *_unit(one), *_diluted(one), *_too_slow(one, watched_seconds, lag_seconds))
+    problems = (
+        *_cannot_fire(one),
+        *_unit(one),
+        *_diluted(one),
+        *_too_slow(one, watched_seconds, lag_seconds, bake_fields),
+    )
     return AlarmReport(name, _sees(one), tuple(_misses(one)), (*problems, *_silence(one)), tuple(_warnings(one)))
 
 
@@ -186,7 +194,7 @@ def _diluted(one: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("ALARM_DILUTED", what, one["AlarmName"], fix)
 
 
-def _too_slow(one: Mapping[str, Any], watched_seconds: int, lag_seconds: int) -> Iterator[Problem]:
+def _too_slow(one: Mapping[str, Any], watched_seconds: int, lag_seconds: int, bake_fields: str) -> Iterator[Problem]:
     # missing data is no data to wait for; the heartbeat's own check is against all bakes (rollout.plan)
     needs = one["Period"] * one["DatapointsToAlarm"] + lag_seconds
     if one["TreatMissingData"] != "breaching" and needs > watched_seconds:
@@ -194,7 +202,8 @@ def _too_slow(one: Mapping[str, Any], watched_seconds: int, lag_seconds: int) ->
             f"alarm {one['AlarmName']} needs {needs} s to fire ({one['DatapointsToAlarm']} x {one['Period']} s "
             f"and {lag_seconds} s of metric lag), and the longest bake is {watched_seconds} s"
         )
-        yield Problem("ALARM_TOO_SLOW", what, "bake", "Lengthen the bake, or shorten the alarm's periods.")
+        fix = f"Lengthen {bake_fields}, or shorten the alarm's periods."
+        yield Problem("ALARM_TOO_SLOW", what, bake_fields, fix)
 
 
 def _silence(one: Mapping[str, Any]) -> Iterator[Problem]:
@@ -248,7 +257,10 @@ def _misses(one: Mapping[str, Any]) -> Iterator[str]:
         yield "how green is doing: only that somebody looks"
 
 
-def lint_all(alarms: Sequence[Mapping[str, Any]], *, watched_seconds: int, lag_seconds: int) -> list[Problem]:
+def lint_all(
+    alarms: Sequence[Mapping[str, Any]], *, watched_seconds: int, lag_seconds: int, bake_fields: str = "the bake"
+) -> list[Problem]:
     """Return every problem of some alarms."""
-    found = [alarm_report(one, watched_seconds=watched_seconds, lag_seconds=lag_seconds) for one in alarms]
+    beside = {"watched_seconds": watched_seconds, "lag_seconds": lag_seconds}
+    found = [alarm_report(one, **beside, bake_fields=bake_fields) for one in alarms]
     return [problem for one in found for problem in one.problems]

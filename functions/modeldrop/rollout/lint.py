@@ -36,7 +36,12 @@ def lint(plan: RolloutPlan, policy: JudgePolicy, traffic: Traffic, *, roll_back:
     roll_back: an earlier model is brought back because of what blue does: ceilings that blue broke are only told.
     """
     requests = alarm_requests(plan)
-    alarms = lint_alarms(requests, watched_seconds=watched_seconds(plan), lag_seconds=plan.metric_lag)
+    alarms = lint_alarms(
+        requests,
+        watched_seconds=watched_seconds(plan),
+        lag_seconds=plan.metric_lag,
+        bake_fields=plan.strategy.all_bake_fields,
+    )
     broken, doubts = broken_ceilings(plan, traffic)
     if roll_back:
         broken, doubts = [], [*(one.what for one in broken), *doubts]
@@ -52,13 +57,16 @@ def watched_seconds(plan: RolloutPlan) -> int:
     return plan.strategy.longest_bake_seconds(plan.instance_count)
 
 
-def lint_alarms(requests: list[dict[str, Any]], *, watched_seconds: int, lag_seconds: int) -> list[Problem]:
+def lint_alarms(
+    requests: list[dict[str, Any]], *, watched_seconds: int, lag_seconds: int, bake_fields: str = "the bake"
+) -> list[Problem]:
     """Return what is wrong with rollback alarms, as PutMetricAlarm takes them."""
     problems = []
     if len(requests) > MAX_ALARMS:
         what = f"{len(requests)} rollback alarms, and UpdateEndpoint takes {MAX_ALARMS}"
         problems.append(Problem("TOO_MANY_ALARMS", what, "slo.latency", "Keep the percentiles that matter."))
-    return [*problems, *lint_all(requests, watched_seconds=watched_seconds, lag_seconds=lag_seconds)]
+    beside = {"watched_seconds": watched_seconds, "lag_seconds": lag_seconds}
+    return [*problems, *lint_all(requests, **beside, bake_fields=bake_fields)]
 
 
 def _warnings(plan: RolloutPlan) -> list[str]:

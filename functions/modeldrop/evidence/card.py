@@ -10,7 +10,7 @@ from modeldrop.evidence.plain import plain
 from modeldrop.release.outcome import Ending
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.rehearsal import rehearsal_line
-from modeldrop.rollout.model import plan_from_json
+from modeldrop.rollout.model import RolloutPlan, plan_from_json
 
 SCHEMA = 1
 
@@ -61,7 +61,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
     fired. canary_started: green first kept traffic. rolling_back_since: SageMaker was first seen rolling back. harm:
     {green_requests, failed_requests, slow_requests, known} as users met them. serves, endpoint_moves: see Surroundings.
     previous_config: what served before the rollout. runbook: see Surroundings. clump: how many failures count as one.
-    latency: as in Surroundings. metrics_every: seconds of a bin.
+    latency: as in Surroundings. metrics_every: seconds of a bin. strategy_words: how the traffic went, once it did.
     """
     rollout = record.rollout
     plan = plan_from_json(record.plan) if record.plan else None
@@ -77,6 +77,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "problems": [{name: plain(text, 400) for name, text in problem.items()} for problem in record.problems],
         "artifact": _artifact(record),
         "strategy": plan.strategy.name if plan else "",
+        "strategy_words": _strategy_words(plan) if plan and rollout.get("started_at") else "",
         "canary_instances": plan.canary_instances if plan else 0,
         "instance_count": record.plan.get("instance_count", 0),
         "notes": [plain(note, 300) for note in record.plan.get("notes", ())],
@@ -106,6 +107,10 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "report_url": around.report_url,
         "runbook": plain(around.runbook, 500),
     }
+
+
+def _strategy_words(plan: RolloutPlan) -> str:
+    return plan.strategy.name if plan.first_release else plan.strategy.card_words(plan.instance_count)
 
 
 def _artifact(record: ReleaseRecord) -> dict[str, Any]:

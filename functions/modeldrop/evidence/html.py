@@ -189,7 +189,6 @@ def _policy_rows(card: Mapping[str, Any]) -> list[tuple[str, object]]:
     if not policy:
         return []
     endpoint, rules, slo = policy["endpoint"], policy["judge"], policy["slo"]
-    size = f", {card['canary_instances']} of {card['instance_count']} instances first" if card["started_at"] else ""
     ceilings = [f"errors {percent(slo['error_rate'])}"] if slo["error_rate"] is not None else []
     ceilings += [f"{name} {value:g} ms" for name, value in slo["latency_ms"].items()]
     shown = f"; shown only: {', '.join(rules['observe'])}" if rules["observe"] else ""
@@ -201,7 +200,7 @@ def _policy_rows(card: Mapping[str, Any]) -> list[tuple[str, object]]:
         else ""
     )
     return [
-        ("Strategy", (card["strategy"] or policy["strategy"]) + (size if card["canary_instances"] else "")),
+        ("Strategy", card.get("strategy_words") or card["strategy"] or policy["strategy"]),
         ("Fleet", f"{card['instance_count'] or endpoint['instance_count']} x {endpoint['instance_type']}"),
         ("Roll back when", f"over {rules['margin']:g}x blue and over {percent(rules['floor_errors'])} errors, or "
             f"{percent(rules['floor_slow'])} slow; false alarms at most {percent(rules['alpha'])} of releases{shown}"),

@@ -205,6 +205,10 @@ class Strategy(ABC):
         """Say what green has at first, for the message that users meet it."""
         return self.name
 
+    def card_words(self, instances: int) -> str:
+        """Say how the traffic went, for the evidence card."""
+        return self.name
+
     def notes(self, instances: int) -> list[str]:
         """Say what the plan will do, where it is not what a reader would expect."""
         return []
@@ -290,6 +294,10 @@ class Canary(Strategy):
     def traffic_words(self, instances: int) -> str:
         """Say how many instances are the canary."""
         return f"{self.size.of(instances)} of {instances} instances"
+
+    def card_words(self, instances: int) -> str:
+        """Say how many instances came first."""
+        return f"{self.name}, {self.traffic_words(instances)} first"
 
     def notes(self, instances: int) -> list[str]:
         """Say the canary's size as it is planned."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +152,15 @@ def test_a_bad_verdict_falls_into_two_periods_of_its_alarm(rollout: Rollout) -> 
     period = timedelta(seconds=verdict_period(plan_from_json(rollout.record.plan)))
     assert last["Timestamp"] - before["Timestamp"] == period
     assert (last["Value"], before["Value"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["canary", "linear", "rolling"])
+def test_a_rollout_that_was_planned_before_strategies_were_values_is_judged_on(rollout: Rollout, name: str) -> None:
+    in_its_canary(rollout)
+    older = json.loads((Path(__file__).parent / "golden" / "records_before_strategies.json").read_text())[name]
+    rollout.world.table.update(ENDPOINT, RELEASE, plan=older["plan"], policy=older["policy"])
+    answer = rollout.run(judge_rollout.handler)
+    assert (answer["terminal"], answer["phase"]) == (False, "canary")
 
 
 def test_a_look_that_can_not_publish_fails(rollout: Rollout) -> None:

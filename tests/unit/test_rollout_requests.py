@@ -10,8 +10,10 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
+from localcloud.sagemaker import guardrails
 from modeldrop.policy.model import Autoscaling, EndpointPolicy, GatesPolicy, SloPolicy
 from modeldrop.policy.strategies import Strategy
+from modeldrop.rollout import timing
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.plan import LiveState
 from modeldrop.rollout.requests import (
@@ -40,6 +42,16 @@ def problems(service_name: str, operation: str, request: dict[str, Any]) -> str:
 def test_every_strategy_is_a_valid_update(strategy: Strategy) -> None:
     plan = a_plan(policy=a_policy(strategy=strategy, slo=SloPolicy(0.01, {"p99": 100.0})))
     assert problems("sagemaker", "UpdateEndpoint", update_endpoint_request(plan)) == ""
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+@pytest.mark.parametrize("count", [2, 3, 10, 40])
+def test_the_local_cloud_counts_the_same_waits_and_takes_the_request(strategy: Strategy, count: int) -> None:
+    policy = a_policy(strategy=strategy, endpoint=EndpointPolicy(GPU, count))
+    plan = a_plan(policy=policy, live=LiveState("old", GPU, count))
+    steps = guardrails.plan(deployment_config(plan), {"AllTraffic": count}).steps
+    assert sum(step.bake_seconds for step in steps) == timing.waits_seconds(policy)
+    assert steps[0].green["AllTraffic"] / count == plan.canary_share
 
 
 def test_all_requests_are_valid() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -137,6 +137,14 @@ def test_an_unknown_strategy_is_an_error() -> None:
         strategy_from_json({"strategy": "shadow", "shadow": {}})
 
 
+def test_a_strategy_that_older_records_did_not_know_is_not_read_from_one() -> None:
+    class Newer(Strategy):
+        name: ClassVar = "newer"
+
+    with pytest.raises(KeyError, match="newer"):
+        strategy_from_json({"strategy": "newer"}, Newer)
+
+
 @pytest.mark.parametrize(
     ("strategy", "needed"),
     [(Canary(CapacitySize(1), 1, 1), 20), (Linear(0.2, 1, 1), 20), (Rolling(0.25, 1), 13), (AllAtOnce(1), 20)],
@@ -154,4 +162,26 @@ def test_every_field_that_a_strategy_names_is_one_of_the_schema() -> None:
 
 
 def test_every_strategy_has_its_section() -> None:
-    assert list(strategy_sections()) == [strategy.name for strategy in STRATEGIES]
+    assert set(strategy_sections()) == {strategy.name for strategy in STRATEGIES}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "summary", "traffic"),
+    [
+        (Canary(CapacitySize(instances=1), 600, 540), "1, bake 600 s, final bake 540 s", "1 of 10 instances"),
+        (Canary(CapacitySize(share=0.15), 600, 540), "15%, bake 600 s, final bake 540 s", "2 of 10 instances"),
+        (Linear(0.1, 300, 600), "steps of 10%, bake 300 s, final bake 600 s", "linear"),
+        (Rolling(0.3, 240), "batches of 30%, bake 240 s", "rolling"),
+        (AllAtOnce(720), "final bake 720 s", "all_at_once"),
+    ],
+)
+def test_a_strategy_says_in_words_what_it_is(strategy: Strategy, summary: str, traffic: str) -> None:
+    assert strategy.summary() == summary
+    assert strategy.traffic_words(10) == traffic
+
+
+def test_only_what_replaces_one_part_first_decides_in_one_bake() -> None:
+    decides = [strategy for strategy in EACH if strategy.decides_in_one_bake(10)]
+    assert decides == [*EACH[:3], Linear(0.5, 0, 600)]
+    assert [strategy.longest_bake_seconds(10) for strategy in EACH[:2]] == [600, 600]
+    assert Linear(0.1, 300, 200).longest_bake_seconds(10) == 300

@@ -77,14 +77,14 @@ class Strategy(ABC):
         """Read the strategy from rollout.yaml's sections, in which every default is filled in."""
 
     @classmethod
-    @abstractmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read the strategy's own part of what `strategy_to_json` wrote."""
+        return cls(**document)
 
     @classmethod
-    @abstractmethod
     def from_older_record(cls, document: Mapping[str, Any]) -> Self:
         """Read a plan or policy that was written before strategies were values: a release may be on its way."""
+        raise KeyError(cls.name)
 
     # How the traffic goes.
 
@@ -428,11 +428,6 @@ class AllAtOnce(Strategy):
         return cls(seconds(sections["all_at_once"].get("final_bake", earlier)))
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read the final bake."""
-        return cls(**document)
-
-    @classmethod
     def from_older_record(cls, document: Mapping[str, Any]) -> Self:
         """Read a plan, or a policy, in which the final bake was canary's."""
         return cls(document["final_bake"] if "final_bake" in document else document["canary"]["final_bake_seconds"])
@@ -496,7 +491,10 @@ def _steps(fraction: float, instances: int) -> list[float]:
 
 def _before_last(shares: list[float], bake_seconds: int) -> list[Stage]:
     """Return the stages in which blue is beside green."""
-    return [Stage(one, bake_seconds, "baking" if number else "canary") for number, one in enumerate(shares[:-1])]
+    return [
+        Stage(green_share, bake_seconds, "baking" if number else "canary")
+        for number, green_share in enumerate(shares[:-1])
+    ]
 
 
 def _last(final_bake_seconds: int) -> Stage:

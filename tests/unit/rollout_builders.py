@@ -12,7 +12,8 @@ from modeldrop.policy.model import (
     Policy,
     SloPolicy,
 )
-from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling
+from modeldrop.policy.strategies import AllAtOnce, Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize
 from modeldrop.rollout.plan import LiveState, PlanInputs, RolloutPlan, Stack, Traffic, plan_rollout
 
 RELEASE = "sentiment-20261123201000-4f1c2a"

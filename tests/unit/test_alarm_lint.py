@@ -10,7 +10,8 @@ import pytest
 
 from modeldrop.errors import PolicyRejectedError
 from modeldrop.policy.model import JudgePolicy, SloPolicy
-from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
+from modeldrop.policy.strategies import AllAtOnce, Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize, Strategy
 from modeldrop.rollout.alarm_lint import AlarmFormatError, alarm_report, read_alarms
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.lint import lint, lint_alarms

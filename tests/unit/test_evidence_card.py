@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modeldrop.evidence.html import render_html
-from modeldrop.policy.strategies import Strategy
+from modeldrop.policy.strategy import Strategy
 from modeldrop.policy.wire import policy_to_json
 from modeldrop.rollout.model import plan_to_json
 from tests.unit.evidence_builders import a_card, a_record

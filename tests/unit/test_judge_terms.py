@@ -9,7 +9,8 @@ import pytest
 from modeldrop.handlers.judge_rollout import terms_of
 from modeldrop.judge.bins import Bin, Counts
 from modeldrop.judge.terms import assumed_terms
-from modeldrop.policy.strategies import Canary, CapacitySize, Linear, Rolling, Strategy
+from modeldrop.policy.strategies import Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize, Strategy
 from tests.unit.rollout_builders import ALL_AT_ONCE, CANARY, a_plan, a_policy
 
 CANARY_STARTED = datetime(2026, 11, 23, 20, 10, tzinfo=UTC)

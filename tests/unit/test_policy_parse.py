@@ -18,7 +18,8 @@ from modeldrop.policy.model import (
     SloPolicy,
 )
 from modeldrop.policy.parse import parse_policy
-from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling
+from modeldrop.policy.strategies import AllAtOnce, Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize
 
 
 def policy(text: str | bytes | None = None) -> Policy:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from modeldrop.policy.model import JudgePolicy, Policy, SloPolicy
 from modeldrop.policy.parse import parse_policy
-from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
+from modeldrop.policy.strategies import AllAtOnce, Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize, Strategy
 from modeldrop.policy.wire import policy_from_json, policy_to_json
 
 OLDER_RECORDS = json.loads((Path(__file__).parent / "golden" / "records_before_strategies.json").read_text())

@@ -8,7 +8,8 @@ import pytest
 
 from modeldrop.aws.bins import Frozen
 from modeldrop.handlers.judge_rollout import Seen, as_look, phase
-from modeldrop.policy.strategies import Linear, Strategy
+from modeldrop.policy.strategies import Linear
+from modeldrop.policy.strategy import Strategy
 from modeldrop.release.observe import ABSENT, Passage
 from modeldrop.rollout.model import RolloutPlan
 from tests.unit.aws_builders import a_release

@@ -16,7 +16,8 @@ from modeldrop.policy.model import (
     QualityPolicy,
     SloPolicy,
 )
-from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
+from modeldrop.policy.strategies import AllAtOnce, Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize, Strategy
 from modeldrop.rollout.plan import LiveState, Traffic, plan_from_json, plan_rollout, plan_to_json
 from tests.unit.rollout_builders import CANARY, GPU, ROLLING, STRATEGIES, a_demo_policy, a_plan, a_policy, some_inputs
 

@@ -11,7 +11,8 @@ import pytest
 from modeldrop.errors import PolicyRejectedError
 from modeldrop.judge.answers import DriftTerms
 from modeldrop.policy.model import QualityPolicy
-from modeldrop.policy.strategies import Canary, CapacitySize
+from modeldrop.policy.strategies import Canary
+from modeldrop.policy.strategy import CapacitySize
 from modeldrop.rollout.plan import LiveAnswers, plan_from_json, plan_to_json
 from modeldrop.rollout.requests import create_endpoint_config_request
 from tests.unit.rollout_builders import RELEASE, a_plan, a_policy, some_inputs

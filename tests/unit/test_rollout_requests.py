@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 
 from localcloud.sagemaker import guardrails
 from modeldrop.policy.model import Autoscaling, EndpointPolicy, GatesPolicy, SloPolicy
-from modeldrop.policy.strategies import Strategy
+from modeldrop.policy.strategy import Strategy
 from modeldrop.rollout import timing
 from modeldrop.rollout.alarms import alarm_requests
 from modeldrop.rollout.plan import LiveState

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modeldrop.policy.model import EndpointPolicy, JudgePolicy
-from modeldrop.policy.strategies import Canary, CapacitySize, Linear
+from modeldrop.policy.strategies import Canary, Linear
+from modeldrop.policy.strategy import CapacitySize
 from modeldrop.rollout import timing
 from tests.unit.rollout_builders import GPU, a_demo_policy, a_policy
 

@@ -10,17 +10,15 @@ import pytest
 from localcloud.sagemaker import guardrails
 from modeldrop.policy.schema import strategy_sections
 from modeldrop.policy.strategies import (
-    FLEET_SECONDS,
     STRATEGIES,
     AllAtOnce,
     Canary,
-    CapacitySize,
     Linear,
     Rolling,
-    Strategy,
     strategy_from_json,
     strategy_to_json,
 )
+from modeldrop.policy.strategy import FLEET_SECONDS, CapacitySize, Strategy
 from modeldrop.policy.trust import FIELDS
 
 EACH = (

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from modeldrop.policy.strategies import Strategy
+from modeldrop.policy.strategy import Strategy
 
 # what CloudWatch counts, and what is counted in captured answers
 RateName = Literal["errors", "slow"]

@@ -17,12 +17,7 @@ from modeldrop.policy.model import (
     SignaturePolicy,
     SloPolicy,
 )
-from modeldrop.policy.strategies import (
-    FOR_ONE_INSTANCE,
-    STRATEGY_NAMES,
-    strategy_from_json,
-    strategy_to_json,
-)
+from modeldrop.policy.strategies import FOR_ONE_INSTANCE, STRATEGY_NAMES, strategy_from_json, strategy_to_json
 
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:

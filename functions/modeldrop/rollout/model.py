@@ -9,7 +9,8 @@ from typing import Any
 
 from modeldrop.judge.answers import DriftTerms, drift_terms_from_json
 from modeldrop.policy.model import MetricName, Policy
-from modeldrop.policy.strategies import Strategy, strategy_from_json, strategy_to_json
+from modeldrop.policy.strategies import strategy_from_json, strategy_to_json
+from modeldrop.policy.strategy import Strategy
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from modeldrop.errors import ParkedError, PolicyRejectedError, Problem
 from modeldrop.judge.answers import DriftTerms
 from modeldrop.policy.model import Policy
-from modeldrop.policy.strategies import PROVISIONING_SECONDS, Strategy
+from modeldrop.policy.strategy import PROVISIONING_SECONDS, Strategy
 from modeldrop.rollout import timing
 from modeldrop.rollout.lint import lint
 from modeldrop.rollout.model import (

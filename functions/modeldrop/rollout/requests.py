@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modeldrop.policy.strategies import DOWNLOAD_SECONDS, HEALTH_CHECK_SECONDS
+from modeldrop.policy.strategy import DOWNLOAD_SECONDS, HEALTH_CHECK_SECONDS
 from modeldrop.rollout.alarms import alarm_names
 from modeldrop.rollout.model import RolloutPlan
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modeldrop.judge.bins import Bin, Counts, blue_of, closed_until
-from modeldrop.policy.strategies import AllAtOnce, Canary, CapacitySize, Linear, Rolling, Strategy
+from modeldrop.policy.strategies import AllAtOnce, Canary, Linear, Rolling
+from modeldrop.policy.strategy import CapacitySize, Strategy
 from modeldrop.release.observe import Passage
 from modeldrop.release.share import MIN_REQUESTS, Share, planned_share, seen_share, share_of
 from tests.unit.rollout_builders import a_plan, a_policy
@@ -67,6 +68,7 @@ def test_before_green_has_a_period_nothing_is_seen() -> None:
     ("strategy", "shares"),
     [
         (Canary(CapacitySize(1), 600, 600), [0.1, 1, 1]),
+        (Canary(CapacitySize(1), 0, 600), [1, 1, 1]),
         (Linear(0.4, 300, 600), [0.4, 0.8, 1]),
         (Rolling(0.5, 300), [0.5, 1, 1]),
         (AllAtOnce(600), [1, 1, 1]),

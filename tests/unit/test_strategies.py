@@ -104,13 +104,13 @@ def test_a_rolling_update_has_time_for_each_batch() -> None:
 @pytest.mark.parametrize("strategy", EACH, ids=str)
 def test_the_phase_is_final_bake_in_the_final_bake_only(strategy: Strategy) -> None:
     told = [stage for stage in strategy.stages(10) if stage.bake_seconds]
-    phases = [strategy.phase(10, number + 1) for number in range(len(told))]
+    phases = [strategy.stage(10, number + 1).phase for number in range(len(told))]
     assert phases == [stage.phase for stage in told]
-    assert strategy.phase(10, len(told) + 1) == "final_bake"
+    assert strategy.stage(10, len(told) + 1).phase == "final_bake"
 
 
 def test_the_bake_of_a_canary_that_takes_no_time_is_never_seen() -> None:
-    assert Canary(CapacitySize(1), 0, 600).phase(10, 1) == "final_bake"
+    assert Canary(CapacitySize(1), 0, 600).stage(10, 1).phase == "final_bake"
 
 
 def test_a_bake_that_no_look_saw_does_not_hide_the_end() -> None:

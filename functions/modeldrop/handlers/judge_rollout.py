@@ -190,7 +190,7 @@ def phase(seen: Seen, plan: RolloutPlan) -> str:
         return "rolling_out"
     if seen.passage.shifts and seen.passage.shifts[-1][0] > bakes[-1]:
         return "shifting"
-    return plan.strategy.phase(plan.instance_count, len(bakes))
+    return plan.strategy.stage(plan.instance_count, len(bakes)).phase
 
 
 def is_over(record: ReleaseRecord, seen: Seen) -> bool:

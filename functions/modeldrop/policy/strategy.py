@@ -155,10 +155,10 @@ class Strategy(ABC):
 
     # Where a rollout is. A bake of 0 s is never seen.
 
-    def phase(self, instances: int, bakes_seen: int) -> StagePhase:
-        """Name the stage whose bake was seen last."""
+    def stage(self, instances: int, bakes_seen: int) -> Stage:
+        """Return the stage whose bake was seen last."""
         visible = self._visible_stages(instances)
-        return visible[min(bakes_seen, len(visible)) - 1].phase
+        return visible[min(bakes_seen, len(visible)) - 1]
 
     def may_be_last(self, instances: int, bakes_seen: int, seconds_since_first: float) -> bool:
         """Say whether the bake that was seen last may be the final one.

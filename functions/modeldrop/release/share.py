@@ -29,9 +29,8 @@ class Share:
 
 
 def planned_share(plan: RolloutPlan, bake_number: int) -> float:
-    """Return green's share in one bake; the first has the number 1."""
-    stages = plan.strategy.stages(plan.instance_count)
-    return stages[min(bake_number, len(stages)) - 1].green_share
+    """Return green's share in one bake; the first that is seen has the number 1."""
+    return plan.strategy.stage(plan.instance_count, bake_number).green_share
 
 
 def share_of(plan: RolloutPlan, passage: Passage, bins: Sequence[Bin]) -> Share:

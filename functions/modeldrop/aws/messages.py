@@ -10,31 +10,32 @@ from typing import Any
 from modeldrop.aws import clients
 from modeldrop.aws.failures import TRANSIENT_CODES, is_transient
 from modeldrop.errors import TransientError
+from modeldrop.evidence.messages import Message
 
 # after each failed try but the last
 PAUSES_SECONDS = (0.3, 1.0)
 
 
-def publish(topic_arn: str, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+def publish(topic_arn: str, message: Message) -> str:
     """Send a message that may arrive twice, with up to three tries; its id."""
     for pause in PAUSES_SECONDS:
         try:
-            return publish_once(topic_arn, subject, body, attributes)
+            return publish_once(topic_arn, message)
         except Exception as error:
             if not is_transient(error):
                 raise
             time.sleep(pause)
-    return publish_once(topic_arn, subject, body, attributes)
+    return publish_once(topic_arn, message)
 
 
-def publish_once(topic_arn: str, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+def publish_once(topic_arn: str, message: Message) -> str:
     """Send one message to the topic, with one try; its id."""
     answer = clients.sns().publish(
         TopicArn=topic_arn,
-        Subject=subject,
-        Message=body,
+        Subject=message.subject,
+        Message=message.body,
         MessageAttributes={
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+            name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items() if value
         },
     )
     return answer["MessageId"]

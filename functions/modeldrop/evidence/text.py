@@ -58,13 +58,7 @@ Cause = Literal["verdict", "drift", "slo", "dead_man", "unknown"]
 
 def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
     """Return subject (ASCII, under 100 characters) and body of the outcome's one message."""
-    told = plain(f"modeldrop {WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}", MAX_LINE)
-    if len(told) > MAX_SUBJECT:
-        # a word that is cut in two reads as another word; one endless word is cut all the same
-        whole = told[: MAX_SUBJECT - 3].rpartition(" ")[0]
-        told = (whole if len(whole) > MAX_SUBJECT // 2 else told[: MAX_SUBJECT - 3]) + "..."
-    # what ASCII lacks becomes one question mark, so that the length stays
-    subject = told.encode("ascii", "replace").decode()
+    subject = fitting(f"modeldrop {WORDS[card['outcome']]} {card['endpoint']}: {headline(card)}")
     lines = [
         ("", subject),
         ("Release", f"{card['release']}{_origin(card)}"),
@@ -81,6 +75,17 @@ def render_text(card: Mapping[str, Any]) -> tuple[str, str]:
     ]
     body = "".join(f"{f'{name:<10}' if name else ''}{plain(text, MAX_LINE)}\n" for name, text in lines)
     return subject, body
+
+
+def fitting(subject: str) -> str:
+    """Return a subject that SNS takes: ASCII, one line, under 100 characters."""
+    told = plain(subject, MAX_LINE)
+    if len(told) > MAX_SUBJECT:
+        # a word that is cut in two reads as another word; one endless word is cut all the same
+        whole = told[: MAX_SUBJECT - 3].rpartition(" ")[0]
+        told = (whole if len(whole) > MAX_SUBJECT // 2 else told[: MAX_SUBJECT - 3]) + "..."
+    # what ASCII lacks becomes one question mark, so that the length stays
+    return told.encode("ascii", "replace").decode()
 
 
 def _breaking_by(card: Mapping[str, Any]) -> str:

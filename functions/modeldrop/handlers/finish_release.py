@@ -18,7 +18,7 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.evidence.card import Harm, Surroundings, build_card
-from modeldrop.evidence.text import SEVERITY, render_text
+from modeldrop.evidence.messages import stored_outcome
 from modeldrop.observability import logger
 from modeldrop.release import ending as rules
 from modeldrop.release.ending import Scene
@@ -232,17 +232,16 @@ def finish(
     if unwritten:
         ending = replace(ending, reasons=(*ending.reasons, f"the report could not be written yet: {unwritten}"))
         card = build_card(record, ending, around)
-    subject, body = render_text(card)
+    message = stored_outcome(card)
     finished = replace(
         record,
         outcome=ending.outcome,
         phase="done",
-        headline=subject,
+        headline=message["subject"],
         reasons=ending.reasons,
         finished_at=card["finished_at"],
         evidence=card,
     )
-    message = {"subject": subject, "body": body, "severity": SEVERITY[ending.outcome]}
     if table.finish(finished, message, known=known):
         return ending.outcome
     return str(table.require(record.endpoint, record.release).outcome)

@@ -14,7 +14,7 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, ModeldropError
-from modeldrop.evidence.runbook import runbook_link
+from modeldrop.evidence.messages import canary_started
 from modeldrop.judge.judge import Verdict, verdict_to_json
 from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.terms import Terms, judge_by
@@ -207,15 +207,14 @@ def tell_canary(table: ReleaseTable, record: ReleaseRecord, plan: RolloutPlan, s
     """Tell people once that users meet the new model now."""
     if not seen.passage.bakes or not table.once(record.endpoint, record.release, "canary_told"):
         return
-    share = plan.strategy.traffic_words(plan.instance_count)
-    subject = f"modeldrop CANARY STARTED {record.endpoint}: {share}"
-    body = (
-        f"Release   {record.release}\nTraffic   {share} since {iso(seen.passage.bakes[0])}\n"
-        f"Live      {plan.previous_config} until it is promoted\n"
-        f"Next      modeldrop watch {record.endpoint}, or modeldrop abort {record.endpoint}\n"
-        f"Runbook   {runbook_link(runbook, 'canary-started')}\n"
+    message = canary_started(
+        record.endpoint,
+        record.release,
+        live=plan.previous_config,
+        traffic=plan.strategy.traffic_words(plan.instance_count),
+        since=seen.passage.bakes[0],
+        runbook=runbook,
     )
-    attributes = {"endpoint": record.endpoint, "outcome": "canary", "severity": "info"}
     detail = {"endpoint": record.endpoint, "release": record.release, "phase": "canary"}
     messages.emit("Release Phase", detail)
-    messages.publish(settings().releases_topic_arn, subject[:99], body, attributes)
+    messages.publish(settings().releases_topic_arn, message)

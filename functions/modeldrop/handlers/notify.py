@@ -13,6 +13,7 @@ from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import TransientError
+from modeldrop.evidence.messages import outcome_told
 from modeldrop.observability import logger, metrics
 from modeldrop.release.outbox import Outbox, may_send
 from modeldrop.release.record import ReleaseRecord
@@ -48,15 +49,9 @@ def tell_people(table: ReleaseTable, record: ReleaseRecord, at: int) -> bool:
 
 def publish(table: ReleaseTable, record: ReleaseRecord, outbox: Outbox) -> str:
     """Make one attempt, which is taken back where SNS surely did not take the message; the message's id."""
-    message = outbox.message
-    attributes = {
-        "endpoint": record.endpoint,
-        "outcome": record.outcome or "",
-        "severity": message["severity"],
-        "dedupe_id": record.release,
-    }
+    message = outcome_told(record.endpoint, record.release, record.outcome or "", outbox.message)
     try:
-        return messages.publish_once(settings().releases_topic_arn, message["subject"], message["body"], attributes)
+        return messages.publish_once(settings().releases_topic_arn, message)
     except Exception as error:
         if is_refusal(error):
             table.sending_failed(record.endpoint, record.release, outbox)

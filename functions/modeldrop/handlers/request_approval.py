@@ -8,7 +8,7 @@ from modeldrop.aws import messages
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, SupersededError
-from modeldrop.evidence.runbook import runbook_link
+from modeldrop.evidence.messages import approval_wanted
 from modeldrop.observability import logger
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.settings import settings
@@ -37,15 +37,8 @@ def ask(table: ReleaseTable, record: ReleaseRecord, runbook: str) -> None:
     """Send the question, which a retry sends again only where it is not known that it went out."""
     if table.marked(record.endpoint, record.release, APPROVAL_ASKED):
         return
-    body = (
-        f"Release   {record.release}\nEndpoint  {record.endpoint}\n"
-        f"Waiting   for approval before the rollout, 24 hours at most\n"
-        f"Next      modeldrop approve {record.release}, or modeldrop deny {record.release}\n"
-        f"Runbook   {runbook_link(runbook, 'approval-wanted')}\n"
-    )
-    subject = f"modeldrop APPROVAL WANTED {record.endpoint}"
-    attributes = {"endpoint": record.endpoint, "outcome": "approving", "severity": "info"}
-    messages.publish(settings().releases_topic_arn, subject[:99], body, attributes)
+    message = approval_wanted(record.endpoint, record.release, runbook=runbook)
+    messages.publish(settings().releases_topic_arn, message)
     try:
         table.once(record.endpoint, record.release, APPROVAL_ASKED)
     except Exception:

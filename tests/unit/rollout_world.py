@@ -158,7 +158,10 @@ class SageMaker:
         self.made["endpoint-config"].pop(self._find("endpoint-config", EndpointConfigName)["name"])
 
     def delete_endpoint(self, EndpointName: str) -> None:  # noqa: N803  # boto3's name
-        self._find("endpoint", EndpointName)["EndpointStatus"] = "Deleting"
+        one = self._find("endpoint", EndpointName)
+        if one["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
+            raise refusal("ValidationException", f'Cannot update in-progress endpoint "{one["EndpointArn"]}".')
+        one["EndpointStatus"] = "Deleting"
 
     def add_tags(self, ResourceArn: str, Tags: list[dict[str, str]]) -> None:  # noqa: N803  # boto3's names
         self.tags.setdefault(ResourceArn, {}).update({tag["Key"]: tag["Value"] for tag in Tags})

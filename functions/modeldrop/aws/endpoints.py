@@ -101,12 +101,21 @@ def owner(arn: str) -> str:
     return next((one["Value"] for one in tags if one["Key"] == OWNER), "")
 
 
+GOING = frozenset({"", "Deleting"})
+
+
 def delete_endpoint(name: str, release: str) -> bool:
     """Delete an endpoint that this release made; True when it is gone or going, False when it is another's."""
     found = describe(clients.sagemaker(), name)
-    if found.status in ("", "Deleting"):
+    if found.status in GOING:
         return True
-    return _delete_own(found.arn, release, lambda: clients.sagemaker().delete_endpoint(EndpointName=name))
+    try:
+        return _delete_own(found.arn, release, lambda: clients.sagemaker().delete_endpoint(EndpointName=name))
+    except ClientError:
+        # what the SDK sends again, after a lost answer, is refused since the endpoint is on its way out
+        if describe(clients.sagemaker(), name).status in GOING:
+            return True
+        raise
 
 
 def delete_config(name: str, release: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modeldrop.aws import executions
+from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
@@ -12,7 +13,6 @@ from modeldrop.errors import AbortedError, LeaseLostError, SupersededError
 from modeldrop.release import lease as leases
 from modeldrop.release.lease import Lease
 from modeldrop.release.record import ReleaseRecord
-from modeldrop.settings import settings
 from modeldrop.times import iso, moment
 
 WANTED_SINCE = "lease_wanted_since"
@@ -24,8 +24,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
 
     A release that comes here passed validation: what would not go live itself supersedes nothing.
     """
-    table = ReleaseTable(settings().release_table)
-    record = table.require(event["endpoint"], event["release"])
+    table, record, _ = begin(event)
     if record.abort_requested_by:
         raise AbortedError(f"aborted by {record.abort_requested_by} before the rollout began")
     table.announce(record.endpoint, record.order)

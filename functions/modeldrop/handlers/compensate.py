@@ -7,16 +7,14 @@ from typing import Any
 
 from modeldrop.aws import clients, endpoints, signals
 from modeldrop.aws.attempts import attempt
-from modeldrop.aws.holding import hold
+from modeldrop.aws.holding import begin, hold
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.observability import logger
 from modeldrop.release import rehearsal
 from modeldrop.release.ending import MAX_WAIT, moves_for
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.plan import plan_from_json
-from modeldrop.settings import settings
 from modeldrop.times import iso, moment
 
 # at most rehearsal.MAX_SECONDS / this looks for a throw-away endpoint that is being made
@@ -30,8 +28,7 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
     It fails on a status or a record that it can't read, and on nothing else that lasts: what can't be asked for is left
     to the dead-man alarm, which needs none of us.
     """
-    table, at = ReleaseTable(settings().release_table), now()
-    record = table.require(event["endpoint"], event["release"])
+    table, record, at = begin(event)
     if record.outcome is not None:
         return {"settled": True, "wait_seconds": 0}
     attempt("to hold the lease", lambda: hold(table, record, event["execution_arn"], at))

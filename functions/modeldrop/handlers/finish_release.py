@@ -13,7 +13,7 @@ from typing import Any
 
 from modeldrop.aws import alarms, cleanup, endpoints, golden, reports, scaling
 from modeldrop.aws.attempts import attempt, read
-from modeldrop.aws.holding import hold
+from modeldrop.aws.holding import begin, hold
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
@@ -51,8 +51,8 @@ class Decision:
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {finished, wait_seconds, outcome}; a second call finds things done and the outcome written."""
-    table, at = ReleaseTable(settings().release_table), now()
-    record, holds = hold(table, table.require(event["endpoint"], event["release"]), event["execution_arn"], at)
+    table, record, at = begin(event)
+    record, holds = hold(table, record, event["execution_arn"], at)
     if record.outcome is not None:
         return close(table, record, at, holds_lease=holds)
     record = replace(record, cause=event.get("cause") or {})

@@ -10,10 +10,10 @@ from modeldrop.aws import alarms, bins, clients, endpoints, messages, signals
 from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.bins import Frozen
+from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
-from modeldrop.errors import LeaseLostError, ModeldropError
+from modeldrop.errors import ModeldropError
 from modeldrop.evidence.messages import canary_started
 from modeldrop.judge.judge import Verdict, verdict_to_json
 from modeldrop.judge.luck import instance_luck
@@ -56,10 +56,7 @@ class Seen:
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {terminal, wait_seconds, phase}."""
-    table, at = ReleaseTable(settings().release_table), now()
-    record = table.require(event["endpoint"], event["release"])
-    if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
-        raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
+    table, record, at = begin_as_owner(event)
     plan, policy = plan_from_json(record.plan), policy_from_json(record.policy)
     seen = look(record, plan, policy, at)
     signals.judged(plan, at, bad=bool(seen.reason))

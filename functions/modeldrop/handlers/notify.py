@@ -9,8 +9,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from modeldrop.aws import messages
 from modeldrop.aws.failures import is_refusal, is_transient
+from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import TransientError
 from modeldrop.evidence.messages import outcome_told
@@ -27,10 +27,9 @@ MARK_PAUSES_SECONDS = (0.0, 0.5, 2.0)
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Send what FinishRelease wrote; a message that was sent is not sent again, whoever calls."""
-    table = ReleaseTable(settings().release_table)
-    record = table.require(event["endpoint"], event["release"])
+    table, record, at = begin(event)
     try:
-        sent = tell_people(table, record, int(now().timestamp()))
+        sent = tell_people(table, record, int(at.timestamp()))
     finally:
         tell_programs(table, record)
     return {"sent": sent}

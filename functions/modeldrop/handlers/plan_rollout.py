@@ -8,11 +8,11 @@ from typing import Any
 
 from modeldrop.artifact.language import compared_again, told
 from modeldrop.aws import clients, endpoints, language, signatures
+from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.plan_inputs import Reach, gather
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
-from modeldrop.errors import LeaseLostError, ParkedError
+from modeldrop.errors import ParkedError
 from modeldrop.policy.wire import policy_from_json
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
@@ -29,10 +29,7 @@ MAX_WAIT = timedelta(minutes=30)
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {moving, wait_seconds, rehearse, approve}; a rejection or ParkedError when the plan cannot work."""
-    table, at = ReleaseTable(settings().release_table), now()
-    record = table.require(event["endpoint"], event["release"])
-    if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
-        raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
+    table, record, at = begin_as_owner(event)
     gates = policy_from_json(record.policy).gates
     answer = {"rehearse": gates.rehearsal != "off", "approve": gates.approval != "none"}
     seen = endpoints.describe(clients.sagemaker(), record.endpoint)

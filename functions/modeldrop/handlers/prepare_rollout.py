@@ -7,15 +7,13 @@ from typing import Any
 
 from modeldrop.aws import alarms, endpoints, signals
 from modeldrop.aws.alarms import AlarmView
+from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
-from modeldrop.errors import LeaseLostError
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.alarms import alarm_names, alarm_requests
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.requests import create_endpoint_config_request, create_model_request
-from modeldrop.settings import settings
 from modeldrop.times import iso, moment
 
 # soon, since most alarms are OK within seconds, and never so late that the heartbeat alarm misses a beat
@@ -31,10 +29,7 @@ class AlarmNotOkError(Exception):
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {ready, wait_seconds}; every call makes what is missing, so that a retry loses nothing."""
-    table, at = ReleaseTable(settings().release_table), now()
-    record = table.require(event["endpoint"], event["release"])
-    if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
-        raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
+    table, record, at = begin_as_owner(event)
     plan = plan_from_json(record.plan)
     record = make(table, note(table, record, {"preparing_since": iso(at)}), plan, at)
     waiting = [] if plan.first_release else alarms_not_ok(plan, at)

@@ -8,8 +8,8 @@ from typing import Any
 
 from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
 from modeldrop.aws import cleanup, clients, endpoints, golden, logs, objects
+from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
 from modeldrop.observability import logger
@@ -29,8 +29,7 @@ MAX_LINES_SHOWN = 4
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {done, wait_seconds, approve}; called until it is done. RehearsalRejectedError when the model failed."""
-    table, at = ReleaseTable(settings().release_table), now()
-    record = table.require(event["endpoint"], event["release"])
+    table, record, at = begin(event)
     approve = policy_from_json(record.policy).gates.approval != "none"
     age = age_seconds(table, record, at)
     facts = record.artifact.get("rehearsal") or step(record, age)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modeldrop.aws import messages
+from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, SupersededError
@@ -19,8 +20,7 @@ APPROVAL_ASKED = "approval_asked"
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Ask for approval. The token stays in the table: whoever holds it may approve, so no message carries it."""
-    table = ReleaseTable(settings().release_table)
-    record = table.require(event["endpoint"], event["release"])
+    table, record, _ = begin(event)
     if not table.wait_for_token(record.endpoint, record.release, event["task_token"], event["attempt"]):
         raise LeaseLostError(f"{record.release} was ended, or a later try of this step asks for its approval")
     # a newer release announces itself and then reads who waits; this one notes that it waits and then reads the newest

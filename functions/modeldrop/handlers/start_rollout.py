@@ -7,15 +7,14 @@ from typing import Any
 
 from modeldrop.aws import cleanup, clients, endpoints, scaling, signals
 from modeldrop.aws.endpoints import EndpointBusyError
+from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.releases import ReleaseTable
-from modeldrop.clock import now
 from modeldrop.entry import entry
-from modeldrop.errors import LeaseLostError, ParkedError
+from modeldrop.errors import ParkedError
 from modeldrop.release.observe import EndpointView
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.requests import create_endpoint_request, update_endpoint_request
-from modeldrop.settings import settings
 from modeldrop.times import iso, moment
 
 FIRST_LOOK_SECONDS = 2
@@ -36,11 +35,8 @@ class EndpointChangedError(Exception):
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer {started, wait_seconds}; a retry finds the deployment in flight and adopts it."""
-    table, at = ReleaseTable(settings().release_table), now()
-    record = table.require(event["endpoint"], event["release"])
+    table, record, at = begin_as_owner(event)
     plan = plan_from_json(record.plan)
-    if not table.renew(record.endpoint, record.fence, int(at.timestamp())):
-        raise LeaseLostError(f"the lease of {record.endpoint} is no longer this release's")
     seen = endpoints.describe(clients.sagemaker(), record.endpoint)
     if record.release not in (seen.config, seen.pending_config):
         if not is_ready(plan, seen):

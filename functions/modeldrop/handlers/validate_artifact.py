@@ -13,6 +13,7 @@ from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
 from modeldrop.aws import golden, language, objects, signatures
 from modeldrop.aws.failures import is_transient
+from modeldrop.aws.holding import begin
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.entry import entry
@@ -28,8 +29,7 @@ from modeldrop.settings import settings
 @entry
 def handler(event: dict[str, Any]) -> dict[str, Any]:
     """Answer with the digest of what will be served; a rejection error names every problem."""
-    table = ReleaseTable(settings().release_table)
-    record = table.require(event["endpoint"], event["release"])
+    table, record, _ = begin(event)
     table.update(record.endpoint, record.release, phase="validating")
     require_asked(record)
     policy = in_force(read_policy(record, settings(), event["signature_key"]), record)

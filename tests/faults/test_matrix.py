@@ -254,6 +254,22 @@ def asks_once(stack: ExitStack) -> None:
     setting(stack, golden, "was_not_answered", lambda _: False)
 
 
+@put_back(
+    "20 a write that the SDK sent again is taken for another's",
+    "roll_back",
+    "lost_retried",
+    "NotifyFunction",
+    "told in time",
+)
+def never_its_own(stack: ExitStack) -> None:
+    def begin_sending(table: ReleaseTable, endpoint: str, release: str, seen: Any, now: int) -> bool:
+        values = {":seen": {"N": str(seen.attempts)}, ":mine": {"N": str(seen.attempts + 1)}, ":now": {"N": str(now)}}
+        condition = "attribute_not_exists(sending) OR sending = :seen"
+        return table._update(endpoint, release, "SET sending = :mine, sending_at = :now", condition, {}, values)
+
+    setting(stack, ReleaseTable, "begin_sending", begin_sending)
+
+
 @contextmanager
 def with_the_fault(name: str) -> Iterator[None]:
     with ExitStack() as stack:

@@ -45,8 +45,8 @@ class Suite:
 
 # a lane plays one suite after the other, lanes run at once: the slow ones mostly wait for bakes and alarms
 LANES: tuple[tuple[Suite, ...], ...] = (
-    (Suite("workflow", ("tests/workflow",)), Suite("conformance", ("tests/conformance",))),
-    (Suite("e2e", ("tests/e2e",)), Suite("faults", ("tests/faults",))),
+    (Suite("workflow", ("tests/workflow",)), Suite("faults", ("tests/faults",))),
+    (Suite("e2e", ("tests/e2e",)), Suite("conformance", ("tests/conformance",))),
     (Suite("unit", ("tests/unit", "tests/contract", "tests/fuzz")),),
 )
 

@@ -55,7 +55,7 @@ def test_every_outcome_and_every_cause_of_a_roll_back_has_its_entry_and_nothing_
 def test_every_message_on_the_way_has_its_entry_and_says_so():
     assert subjects() == {"canary-started", "approval-wanted"}
     assert set(entries(section("Messages on the way"))) == subjects()
-    assert set(re.findall(r"runbook_link\([^)]*, '([\w-]+)'\)", CODE)) == subjects()
+    assert set(re.findall(r'runbook_link\([^)]*, "([\w-]+)"\)', CODE)) == subjects()
 
 
 def test_every_alarm_has_its_entry_and_links_to_it():

@@ -160,10 +160,12 @@ NULLS = {
 
 
 # the two hardest in each run, the others in the long one
-USUAL = ("at the tolerance", "rare class at the tolerance")
+IN_EACH_RUN = ("at the tolerance", "rare class at the tolerance")
 
 
-@pytest.mark.parametrize("name", [pytest.param(one, marks=[] if one in USUAL else pytest.mark.long) for one in NULLS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[] if one in IN_EACH_RUN else pytest.mark.long) for one in NULLS]
+)
 def test_false_alarms_stay_under_alpha(name: str) -> None:
     """Evidence at alpha 5%, looked at after each of 15 periods: at most 5% and three standard errors of 200 runs."""
     green_share, blue_share = NULLS[name]

@@ -91,14 +91,21 @@ def look(
     if not record.plan:
         return Look(at, record, status, None, FleetLook(record.release))
     plan = plan_from_json(record.plan)
-    known = earlier.bins if earlier else ()
+    known = _since_start(earlier.bins, plan, record) if earlier else ()
     fresh = _closed_bins(stack, record, plan, watched_since, at, known)
     share = _share(plan, record, endpoint, (*known, *fresh), at)
-    if earlier and known and not fresh:
+    if earlier and known == earlier.bins and known and not fresh:
         return replace(earlier, at=at, record=record, status=status, share=share)
     bins = (*known, *fresh)
     blue, green = _fleets(stack, plan, bins)
     return Look(at, record, status, blue, green, share, bins)
+
+
+def _since_start(bins: tuple[Bin, ...], plan: RolloutPlan, record: ReleaseRecord) -> tuple[Bin, ...]:
+    """Leave out what was counted before the rollout began: whoever watches it sees the same numbers."""
+    started = record.rollout.get("started_at")
+    first = period_start(moment(started), plan.metrics_every) if started else None
+    return tuple(one for one in bins if first is None or one.start >= first)
 
 
 def endpoint_status(stack: Stack, endpoint: str) -> str:
@@ -144,7 +151,10 @@ def _closed_bins(
         end = min(end, period_start(moment(record.finished_at), period) + timedelta(seconds=period))
     begin = known[-1].end if known else period_start(moment(started) if started else watched_since, period)
     if period < MINUTE:
-        begin = max(begin, period_start(end - timedelta(seconds=FINE_DATA_SECONDS), period))
+        # CloudWatch gives these for so long only, counted from now
+        newest = end if record.finished_at else at
+        oldest = period_start(newest - timedelta(seconds=FINE_DATA_SECONDS), period) + timedelta(seconds=period)
+        begin = max(begin, oldest)
     return bins_between(stack.account.client("cloudwatch"), fleets_of(plan), begin, end, period, None)
 
 

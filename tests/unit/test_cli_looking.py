@@ -183,7 +183,7 @@ def test_of_an_old_rollout_no_more_is_read_than_there_is() -> None:
     one = seen(5 * 3600, cloudwatch, record=a_record(outcome="promoted", finished_at=iso(at(95))))
     assert (one.bins[0].start, one.bins[-1].end) == (START, at(100))
     late = seen(5 * 3600, cloudwatch)
-    assert late.bins[0].start == at(2 * 3600 - 10)
+    assert late.bins[0].start == at(2 * 3600 + 10)  # within three hours of now
 
 
 def test_blue_s_latency_is_marked_as_that_of_all_traffic_until_it_has_its_own() -> None:
@@ -279,3 +279,11 @@ def test_a_roll_back_says_what_stays_live_until_then(
     monkeypatch.setattr("cli.commands.steering._who", lambda _: "ada")
     rollback("sentiment")
     assert "until then sentiment-20261124201000-77ab01 stays live" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_was_counted_before_the_rollout_began_is_left_out_once_it_has() -> None:
+    earlier = seen(190)
+    assert earlier.bins[0].start == START
+    later = seen(200, record=a_record(rollout={"started_at": iso(at(100))}), earlier=earlier)
+    assert later.bins[0].start == at(100)
+    assert later.bins[-1].end > earlier.bins[-1].end

@@ -46,3 +46,8 @@ def test_a_release_that_was_planned_before_strategies_were_values_has_its_card()
     card = a_card("promoted", record=a_record(plan=before["plan"], policy=before["policy"]))
     assert (card["strategy"], card["canary_instances"]) == ("canary", before["plan"]["canary_instances"])
     assert card["strategy_words"] == "canary, 2 of 10 instances first"
+
+
+def test_a_plan_that_can_not_be_read_costs_the_card_its_strategy_and_nothing_else() -> None:
+    card = a_card("rolled_back", record=a_record(plan={"strategy": "of a later version"}))
+    assert (card["outcome"], card["strategy"], card["strategy_words"]) == ("rolled_back", "", "")

@@ -11,7 +11,9 @@ from modeldrop.artifact.golden import GoldenRequest
 from modeldrop.aws import golden
 
 RIGHT, WRONG = (200, b'{"predictions": [1.0]}'), (200, b'{"predictions": [0.0]}')
+SLOWLY_FAILED, SLOWLY_RIGHT = (500, b"out of memory"), (200, b'{"predictions": [1.00]}')
 FAILED, SILENT, REFUSED = (503, b"starting"), (0, b"timed out"), (400, b"no such input")
+SECONDS = {SLOWLY_FAILED[1]: 37, SLOWLY_RIGHT[1]: 30, b"timed out": 60}
 ONE = GoldenRequest({"instances": [1]}, {"predictions": [1.0]})
 
 
@@ -23,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bytes]]:
 
     def invoke(_endpoint: str, _body: bytes) -> tuple[int, bytes]:
         status, body = answers.pop(0)
-        clock.now += 60 if status == 0 else 0.01
+        clock.now += SECONDS.get(body, 0.01)
         return status, body
 
     def sleep(seconds: float) -> None:
@@ -59,3 +61,16 @@ def test_what_fails_again_or_is_refused_or_wrong_counts(
 def test_there_is_no_second_asking_without_the_time_for_it(asked: list[tuple[int, bytes]]) -> None:
     assert given(asked, [SILENT, RIGHT]) is not None
     assert len(asked) == 1
+
+
+def test_after_a_slow_failure_there_is_no_time_to_ask_the_warm_one(asked: list[tuple[int, bytes]]) -> None:
+    asked.extend([SLOWLY_FAILED, SLOWLY_RIGHT, RIGHT])
+    answers = golden.ask("sentiment", [ONE])
+    assert (answers.problem, answers.warm_ms) == ("", None)
+    assert asked == [RIGHT]
+
+
+def test_one_request_is_asked_again_for_the_warm_time(asked: list[tuple[int, bytes]]) -> None:
+    asked.extend([RIGHT, RIGHT])
+    assert golden.ask("sentiment", [ONE]).warm_ms is not None
+    assert not asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -447,3 +448,10 @@ def test_a_status_that_nobody_knows_fails(rollout: Rollout) -> None:
     rollout.sagemaker.rest(OLD, "Meditating")
     with pytest.raises(Exception, match="Meditating"):
         bring_to_rest(rollout)
+
+
+def test_a_try_that_goes_on_after_another_wrote_the_outcome_is_no_failure(rollout: Rollout) -> None:
+    in_flight(rollout)
+    record = rollout.record
+    rollout.world.table.finish(replace(record, outcome="failed"), {})
+    assert finish_release.note(rollout.world.table, record, {"trying_since": "now"}) == record

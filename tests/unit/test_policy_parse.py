@@ -388,3 +388,12 @@ def test_who_writes_the_policy_cannot_switch_the_stack_s_signature_off(said: str
     (problem,) = refused.value.problems
     assert (problem.code, problem.where) == ("POLICY_SIGNATURE", f"signature.{field}, line 1")
     assert "this stack serves only what ssm:/modeldrop/signing-key signed" in problem.what
+
+
+def test_waits_are_counted_for_what_the_fleet_may_scale_to() -> None:
+    steps = "strategy: linear\nlinear: {step: 10%, bake: 50m, final_bake: 50m}"
+    assert policy(f"endpoint: {{instance_count: 2}}\n{steps}").strategy.waits_seconds(2) == 6_000
+    scaled = "autoscaling: {min: 2, max: 20, invocations_per_instance_per_minute: 1000}"
+    found = the_problem(f"endpoint: {{instance_count: 2, {scaled}}}\n{steps}")
+    assert found.where == "linear.bake"
+    assert "30,000 s in all on 20 instances" in found.what

@@ -64,7 +64,7 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
     latency: as in Surroundings. metrics_every: seconds of a bin. strategy_words: how the traffic went, once it did.
     """
     rollout = record.rollout
-    plan = plan_from_json(record.plan) if record.plan else None
+    plan = _plan(record)
     passage = rollout.get("passage", {})
     return {
         "schema": SCHEMA,
@@ -107,6 +107,14 @@ def build_card(record: ReleaseRecord, ending: Ending, around: Surroundings) -> d
         "report_url": around.report_url,
         "runbook": plain(around.runbook, 500),
     }
+
+
+def _plan(record: ReleaseRecord) -> RolloutPlan | None:
+    """Return the plan; None also where this version can't read it, since an outcome must be told all the same."""
+    try:
+        return plan_from_json(record.plan) if record.plan else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _strategy_words(plan: RolloutPlan) -> str:

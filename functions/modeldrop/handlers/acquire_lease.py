@@ -36,8 +36,8 @@ def handler(event: dict[str, Any]) -> dict[str, Any]:
         return {"acquired": True, "wait_seconds": 0}
     waited = (now() - moment(wanted_since(table, record))).total_seconds()
     if waited > leases.MAX_WAIT_SECONDS:
-        hours = f"{waited / 3600:.0f} h"
-        raise LeaseLostError(f"{record.endpoint} was not free for {hours}, and {lease.owner} holds it now; look there")
+        hours, owner = f"{waited / 3600:.0f} h", lease.owner or "another release"
+        raise LeaseLostError(f"{record.endpoint} was not free for {hours}, and {owner} holds it now; look there")
     return {"acquired": False, "wait_seconds": leases.wait_seconds(waited)}
 
 

@@ -17,6 +17,7 @@ from modeldrop.aws.holding import begin, hold
 from modeldrop.aws.releases import ReleaseTable
 from modeldrop.clock import now
 from modeldrop.entry import entry
+from modeldrop.errors import LeaseLostError
 from modeldrop.evidence.card import Harm, Surroundings, build_card
 from modeldrop.evidence.messages import stored_outcome
 from modeldrop.observability import logger
@@ -92,10 +93,14 @@ def again(table: ReleaseTable, record: ReleaseRecord, at: datetime) -> dict[str,
 
 
 def note(table: ReleaseTable, record: ReleaseRecord, facts: dict[str, Any]) -> ReleaseRecord:
-    """Add facts to the record where they are not there yet."""
+    """Add facts to the record where they are not there yet, and it has not ended meanwhile."""
     if facts.keys() <= record.rollout.keys():
         return record
-    return table.change(record, fenced=False, rollout={**facts, **record.rollout})
+    try:
+        return table.change(record, fenced=False, rollout={**facts, **record.rollout})
+    except LeaseLostError:
+        # another try of this step wrote the outcome; the next call of this one finds it
+        return record
 
 
 def decide(record: ReleaseRecord, scene: Scene, *, rests: bool) -> Decision:

@@ -177,7 +177,8 @@ class Strategy(ABC):
 
     def policy_problems(self, instances: int, most_instances: int) -> list[Problem]:
         """Return what the policy alone shows to be wrong; most_instances: what the fleet may scale to."""
-        return self.time_problems(instances)
+        # more instances may mean more steps: what is refused at peak load is refused at once
+        return self.time_problems(instances) or self.time_problems(most_instances)
 
     def fleet_problems(self, instances: int) -> list[Problem]:
         """Return why this fleet cannot be split as it is asked for."""

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # output and pytest's cache of each suite
 WORK = ROOT / ".localcloud" / "test"
 POLL_SECONDS = 0.2
+PATIENT_NICENESS = 15
 SILENCE_SECONDS = 60.0
 # pytest takes its fixtures down when interrupted; one that waits for a bake is not waited for
 GRACE_SECONDS = 10.0
@@ -37,17 +38,21 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests that run in a process of their own; paths are seen from the repository's root."""
+    """Tests that run in a process of their own; paths are seen from the repository's root.
+
+    patient: nothing in it waits for a clock, so it gives way to those that do.
+    """
 
     name: str
     paths: tuple[str, ...]
+    patient: bool = False
 
 
 # a lane plays one suite after the other, lanes run at once: the slow ones mostly wait for bakes and alarms
 LANES: tuple[tuple[Suite, ...], ...] = (
-    (Suite("workflow", ("tests/workflow",)), Suite("faults", ("tests/faults",))),
+    (Suite("workflow", ("tests/workflow",)), Suite("faults", ("tests/faults",), patient=True)),
     (Suite("e2e", ("tests/e2e",)), Suite("conformance", ("tests/conformance",))),
-    (Suite("unit", ("tests/unit", "tests/contract", "tests/fuzz")),),
+    (Suite("unit", ("tests/unit", "tests/contract", "tests/fuzz"), patient=True),),
 )
 
 
@@ -87,6 +92,9 @@ class Running:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if suite.patient:
+            # a canary that is short of processor time is slow, and is rolled back for it, as it should be
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, PATIENT_NICENESS)
 
     def progress(self) -> str:
         """Return how far it is, as pytest counts."""

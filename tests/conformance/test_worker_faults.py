@@ -34,7 +34,7 @@ from localcloud.sagemaker.hosting import Hosting
 from localcloud.sagemaker.records import Endpoint, EndpointConfig, Fleet, Variant
 from localcloud.sagemaker.rollout import Creation, Rollout
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0  # how a hang is told from a busy machine
 install = importlib.import_module("localcloud.lambda_runtime.install")  # the package has a function of that name
 
 

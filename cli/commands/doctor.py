@@ -83,7 +83,8 @@ def check_identity(account: Account) -> Iterator[Finding]:
 
 def check_quota(account: Account, instance_type: str, needed: int) -> Iterator[Finding]:
     """Blue and green run side by side: the quota must allow both fleets (deployment guardrails guide)."""
-    from modeldrop.aws.quotas import endpoint_instances, quota_name
+    from modeldrop.aws.quotas import endpoint_instances
+    from modeldrop.rollout.model import quota_name
 
     wanted = quota_name(instance_type)
     quota = endpoint_instances(account.client("service-quotas"), instance_type)

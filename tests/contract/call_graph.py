@@ -151,6 +151,7 @@ def reached(handler: str) -> frozenset[Symbol]:
     # the decorator of every handler is named outside its body
     seen: set[Symbol] = set()
     todo = [Symbol(f"modeldrop.handlers.{handler}", "handler"), Symbol("modeldrop.entry", "entry")]
+    assert all(map(body, todo)), "a symbol that is not there would be followed nowhere, without a word"
     while todo:
         symbol = todo.pop()
         if symbol not in seen:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from modeldrop.aws import holding
+from modeldrop.aws import steps
 from modeldrop.clock import now
 from modeldrop.errors import TransientError
 from modeldrop.handlers import notify
@@ -161,7 +161,7 @@ def test_a_long_outage_still_ends_in_a_message(world: World, monkeypatch: pytest
     befalls(world)
     try_again_and_again(world)
     assert an_outcome(world) == (0, False)
-    monkeypatch.setattr(holding, "now", lambda: now() + timedelta(minutes=15))
+    monkeypatch.setattr(steps, "now", lambda: now() + timedelta(minutes=15))
     try_again_and_again(world)
     assert an_outcome(world) == (1, True)
 

@@ -15,8 +15,7 @@ from modeldrop.judge.bins import Counts
 from modeldrop.judge.capture import Answer, read_capture
 from modeldrop.judge.clump import clump_size
 from modeldrop.observability import logger
-from modeldrop.rollout.alarms import VARIANT
-from modeldrop.rollout.model import LiveAnswers
+from modeldrop.rollout.model import VARIANT, LiveAnswers
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from modeldrop.aws.rows import Rows, number, text
+from modeldrop.aws.rows import NOT_ENDED, Rows, number, text
 from modeldrop.release import lease as leases
 from modeldrop.release.lease import LEASE_SECONDS, Lease
 
@@ -100,8 +100,7 @@ class Leases(Rows):
         attempt: how often Step Functions tried the state before. Each try has a token, and only the last one's is
         waited for.
         """
-        condition = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
-        condition += " AND (attribute_not_exists(approval_attempt) OR approval_attempt <= :attempt)"
+        condition = f"{NOT_ENDED} AND (attribute_not_exists(approval_attempt) OR approval_attempt <= :attempt)"
         update = "SET approval_token = :token, approval_attempt = :attempt, #phase = :phase"
         values = {":token": text(token), ":attempt": number(attempt), ":phase": text("approving")}
         return self._update(endpoint, release, update, condition, {"#outcome": "outcome", "#phase": "phase"}, values)

@@ -9,7 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from modeldrop.judge.bins import Counts
-from modeldrop.rollout.alarms import VARIANT
+from modeldrop.rollout.model import VARIANT
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from modeldrop.aws.failures import code
+from modeldrop.rollout.model import quota_name
 
 if TYPE_CHECKING:
     from mypy_boto3_service_quotas import ServiceQuotasClient
-
-
-def quota_name(instance_type: str) -> str:
-    """Return the name of the quota of instances in endpoints."""
-    return f"{instance_type} for endpoint usage"
 
 
 def endpoint_instances(service_quotas: ServiceQuotasClient, instance_type: str) -> int | None:

@@ -17,7 +17,18 @@ from typing import Any
 from uuid import uuid4
 
 from modeldrop.aws.leases import Leases
-from modeldrop.aws.rows import SUMMARY, BadRecordError, Item, number, projection, text, to_attribute, to_item, to_record
+from modeldrop.aws.rows import (
+    NOT_ENDED,
+    SUMMARY,
+    BadRecordError,
+    Item,
+    number,
+    projection,
+    text,
+    to_attribute,
+    to_item,
+    to_record,
+)
 from modeldrop.errors import LeaseLostError, TransientError
 from modeldrop.release.live import Live, promoted
 from modeldrop.release.outbox import Outbox
@@ -32,8 +43,6 @@ OPEN_INDEX = "open"
 FIRST_RELEASE = "0"
 # an ask is used within the hour; what asked is kept a while for people who look
 ASK_KEPT_SECONDS = 30 * 86_400
-# the condition of every write to a release that may still act
-OPEN = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
 # documents to which several steps add
 GROWING = frozenset({"rollout", "artifact"})
 OUTCOME_FIELDS = (
@@ -122,14 +131,12 @@ class ReleaseTable(Leases):
 
         A document that grows (rollout, artifact) is written by `change`, which overwrites nobody's part of it.
         """
-        condition = OPEN if if_fence is None else f"{OPEN} AND #fence = :expected"
-        names, values, sets = {"#outcome": "outcome"}, {}, []
+        update, names, values = setting(fields)
+        condition = NOT_ENDED
         if if_fence is not None:
             names["#fence"], values[":expected"] = "fence", number(if_fence)
-        for name, value in fields.items():
-            names[f"#{name}"], values[f":{name}"] = name, to_attribute(name, value)
-            sets.append(f"#{name} = :{name}")
-        return self._update(endpoint, release, "SET " + ", ".join(sets), condition, names, values)
+            condition += " AND #fence = :expected"
+        return self._update(endpoint, release, update, condition, names | {"#outcome": "outcome"}, values)
 
     def change(self, record: ReleaseRecord, *, fenced: bool, **fields: Any) -> ReleaseRecord:
         """Write fields, each document only where it still is as `record` has it; the record as it is then.
@@ -138,18 +145,15 @@ class ReleaseTable(Leases):
         another's. TransientError when another function of the same release wrote between the reading and this: whoever
         reads again and does the step again loses nothing. The same write a second time is no change.
         """
-        names, values, sets, conditions = {"#outcome": "outcome"}, dict[str, Any](), [], [OPEN]
+        update, names, values = setting(fields)
+        names["#outcome"], conditions = "outcome", [NOT_ENDED]
         if fenced:
             names["#fence"], values[":expected"] = "fence", number(record.fence)
             conditions.append("#fence = :expected")
-        for name, value in fields.items():
-            names[f"#{name}"], values[f":{name}"] = name, to_attribute(name, value)
-            sets.append(f"#{name} = :{name}")
-            if name in GROWING:
-                known = getattr(record, name)
-                values[f":seen_{name}"] = to_attribute(name, known)
-                conditions.append(unchanged(name, known, f" OR #{name} = :{name}"))
-        update = "SET " + ", ".join(sets)
+        for name in sorted(GROWING & fields.keys()):
+            known = getattr(record, name)
+            values[f":seen_{name}"] = to_attribute(name, known)
+            conditions.append(unchanged(name, known))
         if self._update(record.endpoint, record.release, update, " AND ".join(conditions), names, values):
             return replace(record, **fields)
         found = self._item(record.endpoint, record.release, "outcome", "fence")
@@ -159,7 +163,7 @@ class ReleaseTable(Leases):
 
     def once(self, endpoint: str, release: str, mark: str) -> bool:
         """Set a mark on the record; True for the one caller that set it, so that a thing is done at most once."""
-        names, values = {"#mark": f"mark_{mark}"}, {":by": text(caller())}
+        names, values = {"#mark": f"mark_{mark}"}, {":by": text(new_write_id())}
         condition = "attribute_exists(endpoint) AND (attribute_not_exists(#mark) OR #mark = :by)"
         return self._update(endpoint, release, "SET #mark = :by", condition, names, values)
 
@@ -175,14 +179,12 @@ class ReleaseTable(Leases):
         known: the `rollout` that the outcome was decided from (the record's own by default). TransientError when the
         table has another by now.
         """
-        names = {"#message": "message"} | {f"#{name}": name for name in OUTCOME_FIELDS}
-        values = {f":{name}": to_attribute(name, getattr(record, name)) for name in OUTCOME_FIELDS}
-        values[":message"] = text(json.dumps(dict(message)))
-        sets = ", ".join(f"{name} = :{name[1:]}" for name in names)
+        fields = {name: getattr(record, name) for name in OUTCOME_FIELDS}
+        update, names, values = setting(fields | {"message": json.dumps(dict(message))})
         known = record.rollout if known is None else known
         values[":seen_rollout"] = to_attribute("rollout", known)
-        condition = f"{OPEN} AND {unchanged('rollout', known, ' OR #rollout = :rollout')}"
-        if self._update(record.endpoint, record.release, f"SET {sets}", condition, names, values):
+        condition = f"{NOT_ENDED} AND {unchanged('rollout', known)}"
+        if self._update(record.endpoint, record.release, update, condition, names, values):
             return True
         if "outcome" not in self._item(record.endpoint, record.release, "outcome"):
             raise TransientError(f"{record.release} was written by another function meanwhile")
@@ -215,7 +217,7 @@ class ReleaseTable(Leases):
         condition = "attribute_exists(message) AND attribute_not_exists(message_sent) AND "
         condition += f"({first}sending = :seen OR (sending = :mine AND sending_by = :by))"
         values = {":seen": number(seen.attempts), ":mine": number(seen.attempts + 1), ":now": number(now)}
-        values[":by"] = text(caller())
+        values[":by"] = text(new_write_id())
         update = "SET sending = :mine, sending_at = :now, sending_by = :by"
         return self._update(endpoint, release, update, condition, {}, values)
 
@@ -313,15 +315,22 @@ class ReleaseTable(Leases):
         return Brought(item["brought_by"]["S"], item["order"]["S"])
 
 
-def caller() -> str:
+def new_write_id() -> str:
     """Return a name for one write, so that the same write that the SDK sends again is not taken for another's."""
     return uuid4().hex
 
 
-def unchanged(name: str, known: Mapping[str, Any], also: str) -> str:
-    """Return the condition that a document is as it was read; also: another condition that will do."""
+def setting(fields: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the update expression that sets these fields of a record, with its names and values."""
+    update = "SET " + ", ".join(f"#{name} = :{name}" for name in fields)
+    names = {f"#{name}": name for name in fields}
+    return update, names, {f":{name}": to_attribute(name, value) for name, value in fields.items()}
+
+
+def unchanged(name: str, known: Mapping[str, Any]) -> str:
+    """Return the condition that a document is as it was read (`:seen_NAME`), or is what is written already."""
     missing = "" if known else f"attribute_not_exists(#{name}) OR "
-    return f"({missing}#{name} = :seen_{name}{also})"
+    return f"({missing}#{name} = :seen_{name} OR #{name} = :{name})"
 
 
 def _readable(items: Iterable[Item]) -> Iterator[ReleaseRecord]:

@@ -28,6 +28,10 @@ LARGE = frozenset({"policy", "artifact", "plan", "rollout", "verdict", "evidence
 SUMMARY = ("name", *(name for name in FIELDS if name not in LARGE))
 
 
+# the condition of every write to a release that may still act; it needs the name #outcome
+NOT_ENDED = "attribute_exists(endpoint) AND attribute_not_exists(#outcome)"
+
+
 class BadRecordError(Exception):
     """One row of the release table can't be read as a release; the others can."""
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from modeldrop.aws import clients
 from modeldrop.aws.failures import code
-from modeldrop.rollout.alarms import VARIANT
+from modeldrop.rollout.model import VARIANT
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modeldrop.aws import executions
-from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import AbortedError, LeaseLostError, SupersededError

@@ -7,8 +7,9 @@ from typing import Any
 
 from modeldrop.aws import clients, endpoints, signals
 from modeldrop.aws.attempts import attempt
-from modeldrop.aws.holding import begin, hold
+from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.entry import entry
 from modeldrop.observability import logger
 from modeldrop.release import rehearsal

@@ -13,8 +13,9 @@ from typing import Any
 
 from modeldrop.aws import alarms, cleanup, endpoints, golden, reports, scaling
 from modeldrop.aws.attempts import attempt, read
-from modeldrop.aws.holding import begin, hold
+from modeldrop.aws.holding import hold
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.clock import now
 from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError

@@ -10,8 +10,8 @@ from modeldrop.aws import alarms, bins, clients, endpoints, messages, signals
 from modeldrop.aws.alarms import AlarmView
 from modeldrop.aws.attempts import attempt, read
 from modeldrop.aws.bins import Frozen
-from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin_as_owner
 from modeldrop.entry import entry
 from modeldrop.errors import ModeldropError
 from modeldrop.evidence.messages import canary_started
@@ -20,6 +20,7 @@ from modeldrop.judge.luck import instance_luck
 from modeldrop.judge.terms import Terms, judge_by
 from modeldrop.policy.model import Policy, RateName
 from modeldrop.policy.wire import policy_from_json
+from modeldrop.release.ending import BEGIN_GRACE
 from modeldrop.release.observe import EndpointView, Passage, advance, passage_from_json, passage_to_json
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.release.steer import Look, reason_to_roll_back
@@ -28,10 +29,6 @@ from modeldrop.rollout.plan import RolloutPlan, plan_from_json
 from modeldrop.rollout.timing import next_look_seconds
 from modeldrop.settings import settings
 from modeldrop.times import iso, moment
-
-# UpdateEndpoint may be described as InService on the old config for a moment after it was accepted
-BEGIN_GRACE = timedelta(seconds=30)
-
 
 # bins that can't be stored are tried again at each look, and also so often once the rollout is over
 MAX_UNSAVED_LOOKS = 5

@@ -9,8 +9,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from modeldrop.aws import messages
 from modeldrop.aws.failures import is_refusal, is_transient
-from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.entry import entry
 from modeldrop.errors import TransientError
 from modeldrop.evidence.messages import outcome_told

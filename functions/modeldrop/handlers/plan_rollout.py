@@ -8,9 +8,9 @@ from typing import Any
 
 from modeldrop.artifact.language import compared_again, told
 from modeldrop.aws import clients, endpoints, language, signatures
-from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.plan_inputs import Reach, gather
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin_as_owner
 from modeldrop.entry import entry
 from modeldrop.errors import ParkedError
 from modeldrop.policy.wire import policy_from_json

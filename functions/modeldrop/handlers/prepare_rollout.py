@@ -7,8 +7,8 @@ from typing import Any
 
 from modeldrop.aws import alarms, endpoints, signals
 from modeldrop.aws.alarms import AlarmView
-from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin_as_owner
 from modeldrop.entry import entry
 from modeldrop.release.record import ReleaseRecord
 from modeldrop.rollout.alarms import alarm_names, alarm_requests

@@ -8,8 +8,8 @@ from typing import Any
 
 from modeldrop.artifact.golden import lacking_operation, lacks_cpu_kernel
 from modeldrop.aws import cleanup, clients, endpoints, golden, logs, objects
-from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.entry import entry
 from modeldrop.errors import AbortedError, ParkedError, Problem, RehearsalRejectedError
 from modeldrop.observability import logger

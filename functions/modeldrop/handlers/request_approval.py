@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modeldrop.aws import messages
-from modeldrop.aws.holding import begin
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.entry import entry
 from modeldrop.errors import LeaseLostError, SupersededError
 from modeldrop.evidence.messages import approval_wanted

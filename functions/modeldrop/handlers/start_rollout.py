@@ -7,8 +7,8 @@ from typing import Any
 
 from modeldrop.aws import cleanup, clients, endpoints, scaling, signals
 from modeldrop.aws.endpoints import EndpointBusyError
-from modeldrop.aws.holding import begin_as_owner
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin_as_owner
 from modeldrop.entry import entry
 from modeldrop.errors import ParkedError
 from modeldrop.release.observe import EndpointView

@@ -13,9 +13,9 @@ from modeldrop.artifact.report import ArtifactReport
 from modeldrop.artifact.signature import FileDigests, SignedModel, with_signature
 from modeldrop.aws import golden, language, objects, signatures
 from modeldrop.aws.failures import is_transient
-from modeldrop.aws.holding import begin
 from modeldrop.aws.policies import read_policy
 from modeldrop.aws.releases import ReleaseTable
+from modeldrop.aws.steps import begin
 from modeldrop.entry import entry
 from modeldrop.policy.model import Policy
 from modeldrop.policy.wire import policy_to_json

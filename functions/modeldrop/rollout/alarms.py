@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from modeldrop.rollout.model import RolloutPlan
+from modeldrop.rollout.model import VARIANT, RolloutPlan
 
-VARIANT = "AllTraffic"
 VERDICT, HEARTBEAT = "Verdict", "Heartbeat"
 # no shorter than the time between looks: a period without a verdict between two that are bad would be taken for OK
 MAX_VERDICT_PERIOD = 30

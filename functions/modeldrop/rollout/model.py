@@ -12,6 +12,14 @@ from modeldrop.policy.model import MetricName, Policy
 from modeldrop.policy.strategies import strategy_from_json, strategy_to_json
 from modeldrop.policy.strategy import Strategy
 
+# the one production variant of every endpoint
+VARIANT = "AllTraffic"
+
+
+def quota_name(instance_type: str) -> str:
+    """Return the name of SageMaker's quota of instances in endpoints (Service Quotas)."""
+    return f"{instance_type} for endpoint usage"
+
 
 @dataclass(frozen=True)
 class LiveState:
@@ -97,7 +105,7 @@ class PlanInputs:
         return (
             *([f"whether the model fits where it is rehearsed ({rehearsal})"] if without_size else []),
             *([f"whether the model has the output {output}"] if output and self.outputs is None else []),
-            *([f"the quota '{self.policy.endpoint.instance_type} for endpoint usage'"] if self.quota is None else []),
+            *([f"the quota '{quota_name(self.policy.endpoint.instance_type)}'"] if self.quota is None else []),
         )
 
 

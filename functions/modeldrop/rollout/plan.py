@@ -20,6 +20,7 @@ from modeldrop.rollout.model import (
     Traffic,
     plan_from_json,
     plan_to_json,
+    quota_name,
 )
 from modeldrop.rollout.rehearsing import rehearsal_place
 
@@ -251,7 +252,7 @@ def _require_quota(inputs: PlanInputs, policy: Policy) -> None:
     if inputs.quota is not None and inputs.quota < needed:
         while_both = f", {same} of them the live fleet, while both run" if same else ""
         raise ParkedError(
-            f"the quota '{kind} for endpoint usage' is {inputs.quota} and the rollout needs {needed} "
+            f"the quota '{quota_name(kind)}' is {inputs.quota} and the rollout needs {needed} "
             f"instances{while_both}; ask for more in Service Quotas and drop again"
         )
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from modeldrop.policy.strategy import DOWNLOAD_SECONDS, HEALTH_CHECK_SECONDS
 from modeldrop.rollout.alarms import alarm_names
-from modeldrop.rollout.model import RolloutPlan
+from modeldrop.rollout.model import VARIANT, RolloutPlan
 
-VARIANT = "AllTraffic"
 # a container that gives up before SageMaker does leaves a reason in its log
 SERVING_WAIT_SECONDS = HEALTH_CHECK_SECONDS - 30
 

@@ -156,6 +156,13 @@ def _endings(play: Play, *, passing: bool, at_most: int) -> Iterator[str]:
             yield f"one passing fault loses nothing: {release} is {record.outcome}, not {sorted(outcomes)} ({reasons})"
 
 
+def failed_executions(play: Play) -> Iterator[str]:
+    """No execution fails where only an answer was lost: a person would be called for nothing."""
+    for execution in play.world.executions.values():
+        if execution.status not in ("SUCCEEDED", "RUNNING"):
+            yield f"no execution fails for a lost answer: {execution.name} is {execution.status}: {execution.error}"
+
+
 def _truth(play: Play) -> Iterator[str]:
     endpoint = play.world.hosting.endpoints.get(ENDPOINT)
     live = play.world.tables.item(ENDPOINT, "#live").get("live", {}).get("S", "")

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from scripts.results import record
-from tests.faults.invariants import Watch, in_the_end
+from tests.faults.invariants import Watch, failed_executions, in_the_end
 from tests.faults.kinds import KINDS, PASSING, Fault, Injector, applies
 from tests.faults.stories import SCALING, STORIES, Play, Story, policy
 from tests.faults.world import Call, resources, world
@@ -96,6 +96,8 @@ def go_on(story: Story, told: Play, faults: tuple[Fault, ...], *, later: bool = 
             )
             found.append(f"a later drop works: {release} is {why}")
         found += in_the_end(story, told, passing=passing, at_most=1 + len(faults))
+    if faults and not story.kills and all(fault.kind == "doubled" for fault in faults):
+        found += failed_executions(told)
     found += watch.found
     states = tuple(f"{one.name}: {one.status} {' '.join(one.log)}" for one in own.executions.values())
     return Result(story.name, faults, tuple(dict.fromkeys(found)), calls, tuple(injector.met), states)

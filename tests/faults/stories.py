@@ -114,12 +114,16 @@ class Play:
 
 @dataclass(frozen=True)
 class Story:
-    """A story: what is there before it, and what happens in it. scaling: whether the endpoint scales in the end."""
+    """A story: what is there before it, and what happens in it.
+
+    scaling: whether the endpoint scales in the end. kills: a function dies in it, so that an execution fails.
+    """
 
     name: str
     before: Callable[[Play], None]
     happens: Callable[[Play], None]
     scaling: bool = False
+    kills: bool = False
 
 
 def nothing(_play: Play) -> None:
@@ -284,7 +288,7 @@ STORIES: dict[str, Story] = {
         Story("unheard", one_release, unheard),
         Story("unversioned", one_release, unversioned),
         Story("rejected_rehearsal", one_release, rejected_rehearsal),
-        Story("late_recovery", nothing, late_recovery),
+        Story("late_recovery", nothing, late_recovery, kills=True),
         Story("finishing_slowly", one_release, finishing_slowly),
     )
 }
